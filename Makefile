@@ -1,0 +1,65 @@
+# make book    build the book into _build/html        make serve      … and read it in a browser
+# make test    unit tests, notebooks, style           make test-pages the built pages in a browser
+# make lab     JupyterLab on the notebooks            make bench      speed
+# make pins    compile requirements.txt anew          make clean      remove what was built
+#
+# Another interpreter: make test PYTHON=python3.13. Each one has a virtual environment of its own.
+
+PYTHON ?= python3
+VENV   ?= .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PORT   ?= 8000
+
+# One thread each: the same numbers on every machine, and two kernels do not get in each other's way.
+export OMP_NUM_THREADS = 1
+export OPENBLAS_NUM_THREADS = 1
+export MKL_NUM_THREADS = 1
+
+.PHONY: help setup book serve test test-slow test-pages lab bench pins clean
+help:
+	@sed -n 's/^# \{0,1\}//; /^make/p' Makefile
+
+setup: $(VENV)/package
+
+$(VENV)/pins: requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) --require-hashes -r requirements.txt
+	touch $@
+
+$(VENV)/package: $(VENV)/pins pyproject.toml
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+# Sphinx does not read a failed page again, so a second build would pass: forget what it has read.
+book: setup
+	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/.doctrees; exit 1; }
+
+serve: book
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/pytest
+
+test-slow: setup
+	$(BIN)/pytest -m slow
+
+test-pages: book
+	$(BIN)/pytest -m pages tests/pages
+
+lab: setup
+	$(BIN)/jupyter lab --notebook-dir notebooks
+
+bench: setup
+	$(BIN)/python -m benchmarks.run
+
+pins:
+	uv pip compile pyproject.toml requirements.in --extra book --extra notebooks --extra test \
+	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --upgrade --quiet --output-file requirements.txt
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,15 @@
+"""What the book needs beyond Jupyter Book.
+
+`execution`: when a notebook has to be run again, and in which environment;
+`claims`: the page that lists what the notebooks asserted;
+`site`: mathematics without a network, buttons, the versions that built the book.
+"""
+
+from rnnbook import claims, execution, site
+
+
+def setup(app):
+    """Register all parts with Sphinx."""
+    for part in (execution, claims, site):
+        part.setup(app)
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
