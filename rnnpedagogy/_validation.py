@@ -1,0 +1,82 @@
+"""Checks of what a caller passes in. Every message names the argument, its value and what is allowed."""
+
+from numbers import Integral
+
+import numpy as np
+
+
+def positive_integer(name, value, *, minimum=1):
+    """Return ``value`` as an int, or raise if it is not an integer of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        kind = "a positive integer" if minimum == 1 else f"an integer of at least {minimum}"
+        raise ValueError(f"{name} must be {kind}, got {value!r}")
+    return int(value)
+
+
+def choice(name, value, allowed):
+    """Return ``value``, or raise if it is not one of ``allowed``."""
+    if value not in allowed:
+        options = ", ".join(repr(option) for option in allowed)
+        raise ValueError(f"{name} must be one of {options}, got {value!r}")
+    return value
+
+
+def real_array(name, value, *, shape=None):
+    """Return ``value`` as a finite float32 or float64 array whose shape ends as ``shape`` says.
+
+    In ``shape`` an integer is a required size, a string an axis of any positive size, and ``...``
+    (at most one) any number of axes.
+    """
+    array = np.asarray(value)
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must hold real floats (float32 or float64), got {array.dtype}")
+    if shape is not None:
+        _check_shape(name, array.shape, shape)
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)][0]
+        raise ValueError(f"{name} must be finite, got {bad} among its values")
+    return array
+
+
+def integer_array(name, value, *, shape=None, below=None):
+    """Return ``value`` as an array of integers in ``[0, below)``, of a shape as in `real_array`."""
+    array = np.asarray(value)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must hold integers, got {array.dtype}")
+    if shape is not None:
+        _check_shape(name, array.shape, shape)
+    if below is not None and array.size and not (0 <= array.min() and array.max() < below):
+        raise ValueError(
+            f"{name} must lie in [0, {below}), got values from {array.min()} to {array.max()}"
+        )
+    return array
+
+
+def broadcast_shapes(name, *shapes):
+    """Return the common shape of ``shapes``, or raise if they do not broadcast."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = ", ".join(str(shape) for shape in shapes)
+        raise ValueError(f"{name} must broadcast against each other, got {listed}") from None
+
+
+def _check_shape(name, got, expected):
+    front, *back = _split_at_ellipsis(expected)
+    fits = len(got) == len(front) if not back else len(got) >= len(front) + len(back[0])
+    pairs = list(zip(got, front, strict=False))
+    if back:
+        pairs += list(zip(got[len(got) - len(back[0]) :], back[0], strict=False))
+    for size, wanted in pairs:
+        fits = fits and (size > 0 if isinstance(wanted, str) else size == wanted)
+    if not fits:
+        text = ", ".join("…" if axis is ... else str(axis) for axis in expected)
+        text += "," if len(expected) == 1 else ""
+        raise ValueError(f"got {name} of shape {got}, expected ({text})")
+
+
+def _split_at_ellipsis(expected):
+    if ... not in expected:
+        return (tuple(expected),)
+    at = expected.index(...)
+    return tuple(expected[:at]), tuple(expected[at + 1 :])

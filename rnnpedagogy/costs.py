@@ -1,0 +1,180 @@
+"""The cost ``V(θ)`` of a cell with a linear readout, as a function of the parameters."""
+
+import autograd.numpy as anp
+import numpy as np
+
+from rnnpedagogy._columns import align, multiply_all
+from rnnpedagogy._validation import choice, integer_array, real_array
+from rnnpedagogy.cells import linear
+from rnnpedagogy.rollout import arrange
+
+
+class SquaredError:
+    """The loss ``ℓ(ŷ, y) = ‖ŷ − y‖²`` and its derivative ``2 (ŷ − y)``."""
+
+    def check_targets(self, targets, output_size, steps):
+        return real_array("targets", targets, shape=(steps, ..., output_size))
+
+    def batch_shape(self, targets):
+        return targets.shape[1:-1]
+
+    def value(self, outputs, targets):
+        """``ℓ``, shape ``(N, …)``, for outputs of shape ``(N, …, p)``."""
+        return anp.sum((outputs - targets) ** 2, axis=-1)
+
+    def slope(self, outputs, targets):
+        """``∂ℓ/∂ŷ``, shape ``(N, …, p)``."""
+        return 2 * (outputs - targets)
+
+
+class CrossEntropy:
+    """The loss ``ℓ(ŷ, y) = log Σ_j exp(ŷ_j) − ŷ_y`` of a class ``y``, and its derivative ``softmax(ŷ) − e_y``."""
+
+    def check_targets(self, targets, output_size, steps):
+        return integer_array("targets", targets, shape=(steps, ...), below=output_size)
+
+    def batch_shape(self, targets):
+        return targets.shape[1:]
+
+    def value(self, outputs, targets):
+        """``ℓ`` in nats, shape ``(N, …)``, for scores of shape ``(N, …, p)``."""
+        largest = anp.max(anp.real(outputs), axis=-1, keepdims=True)
+        log_sum = anp.log(anp.sum(anp.exp(outputs - largest), axis=-1)) + largest[..., 0]
+        return log_sum - anp.sum(outputs * self._one_hot(outputs, targets), axis=-1)
+
+    def slope(self, outputs, targets):
+        """``∂ℓ/∂ŷ``, shape ``(N, …, p)``."""
+        weights = np.exp(outputs - np.max(np.real(outputs), axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        return weights - self._one_hot(outputs, targets)
+
+    @staticmethod
+    def _one_hot(outputs, targets):
+        return targets[..., np.newaxis] == np.arange(outputs.shape[-1])
+
+
+LOSSES = {"squared error": SquaredError, "cross-entropy": CrossEntropy}
+
+
+class Cost:
+    r"""The cost :math:`V(\theta) = \frac1N \sum_{t=1}^N \ell(\hat y_t, y_t)`, a function of ``θ``.
+
+    The states follow ``x_t = f(x_{t-1}, u_t; θ)``, the outputs are ``ŷ_t = W_ho h_t + b_o``. All but the parameters
+    is fixed when the cost is made; over a batch of sequences the cost is averaged.
+
+    Parameters
+    ----------
+    cell : Cell
+        The map ``f``.
+    inputs : array, shape (N, …, m)
+        ``u_1, …, u_N``.
+    targets : array
+        ``y_1, …, y_N``: real, shape ``(N, …, p)``, for the squared error; classes, integers of shape
+        ``(N, …)``, for the cross-entropy.
+    state : array, shape (…, n), optional
+        ``x_0``; zero if not given.
+    loss : {"squared error", "cross-entropy"}
+        The function ℓ.
+    at : {"all", "last"}
+        Whether all steps count, or the last alone: then ``V = ℓ(ŷ_N, y_N)``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes do not fit each other, a sequence is empty, a dtype is wrong or a value not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnnpedagogy.cells import Elman
+    >>> rng = np.random.default_rng(0)
+    >>> cell = Elman(1, 3)
+    >>> V = Cost(cell, rng.normal(size=(10, 1)), rng.normal(size=(10, 2)))
+    >>> V(cell.init_params(rng, output_size=2)).shape
+    ()
+    """
+
+    def __init__(self, cell, inputs, targets, *, state=None, loss="squared error", at="all"):
+        self.cell = cell
+        self.inputs = real_array("inputs", inputs, shape=("time", ..., cell.input_size))
+        if state is None:
+            state = cell.zero_state(dtype=self.inputs.dtype)
+        self.state = real_array("state", state, shape=(..., cell.state_size))
+        self.loss = LOSSES[choice("loss", loss, tuple(LOSSES))]()
+        self.at = choice("at", at, ("all", "last"))
+        self.targets = np.asarray(targets)
+        self.output_size = self.targets.shape[-1] if loss == "squared error" else None
+        self.targets = self.loss.check_targets(targets, self.output_size, self.steps)
+
+    @property
+    def steps(self):
+        """The sequence length ``N``."""
+        return len(self.inputs)
+
+    @property
+    def step_weights(self):
+        """The weight of each step in the cost: ``1/N`` each, or one for the last alone."""
+        if self.at == "all":
+            return np.full(self.steps, 1 / self.steps)
+        return np.append(np.zeros(self.steps - 1), 1.0)
+
+    def __call__(self, params):
+        """``V(θ)``, with the leading axes of the parameters, if they have any."""
+        run = self.prepare(params)
+        states, _ = run.forward(run.state, run.inputs)
+        value, _ = self.evaluate(run, states, slice(None))
+        return value
+
+    def step_by_step(self, params):
+        """``V(θ)`` as it is defined, one readable step after the other: slow, differentiable by autograd."""
+        state, value = self.state, 0.0
+        for inputs, targets, weight in zip(
+            self.inputs, self.targets, self.step_weights, strict=True
+        ):
+            state = self.cell.step(params, state, inputs)
+            outputs = linear(params["weight_ho"], self.cell.hidden(state)) + params["bias_o"]
+            value = value + weight * anp.mean(self.loss.value(outputs, targets))
+        return value
+
+    def check_params(self, params, *, single=None):
+        """`Cell.check_params` for parameters that have to include a readout of the right size.
+
+        ``single`` names the caller if that takes one parameter set only.
+        """
+        missing = [name for name in ("weight_ho", "bias_o") if name not in params]
+        if missing:
+            raise ValueError(
+                f"params must include a linear readout: {' and '.join(missing)} missing"
+            )
+        params, lead = self.cell.check_params(params)
+        output_size = params["bias_o"].shape[-1]
+        self.loss.check_targets(self.targets, output_size, self.steps)
+        if single and lead:
+            raise ValueError(f"{single} takes one parameter set, got leading axes of shape {lead}")
+        return params, lead
+
+    def prepare(self, params):
+        """Check ``params`` and lay everything out for the fast passes."""
+        return self.arrange(*self.check_params(params))
+
+    def arrange(self, params, lead):
+        """`prepare` without the checks, for parameters that are known to be good, or complex."""
+        batch = self.loss.batch_shape(self.targets)
+        return arrange(self.cell, params, lead, self.state, self.inputs, extra_batch=batch)
+
+    def evaluate(self, run, states, segment):
+        """The part of ``V`` that a segment of the steps adds, and its derivative in the outputs.
+
+        ``states`` runs from the state before the segment to the one at its end, in the inner layout; the
+        derivative has the shape ``(steps, …, p)``.
+        """
+        hidden = states[1:, : self.cell.hidden_size]
+        columns = multiply_all(run.weights["weight_ho"], hidden) + run.weights["bias_o"]
+        outputs = run.layout.rows(columns)
+        own = len(self.loss.batch_shape(self.targets))
+        targets = align(self.targets[segment], self.targets.ndim - own + len(run.layout.batch))
+        weights = self.step_weights[segment].astype(outputs.real.dtype)
+        losses = np.tensordot(weights, self.loss.value(outputs, targets), axes=1)
+        value = losses.mean(axis=run.layout.averaged_axes).reshape(run.layout.lead)
+        scale = (weights / run.layout.averaged_size).reshape(-1, *(1,) * (outputs.ndim - 1))
+        return value, scale * self.loss.slope(outputs, targets)

@@ -1,0 +1,112 @@
+"""Running a cell over time, over batches of inputs, of initial states and of parameters."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnpedagogy._columns import Layout, multiply_all
+from rnnpedagogy._validation import broadcast_shapes, real_array
+
+
+def rollout(cell, params, state, inputs):
+    """Run ``x_t = f(x_{t-1}, u_t; θ)`` from ``x_0`` over a sequence of inputs.
+
+    All leading axes broadcast: a batch of initial states, of input sequences and of parameter sets is
+    one vectorised run.
+
+    Parameters
+    ----------
+    cell : Cell
+        The map ``f``.
+    params : dict of array
+        ``θ``; leading axes, if any, tell parameter sets apart and broadcast against the batch.
+    state : array, shape (…, n)
+        ``x_0``.
+    inputs : array, shape (N, …, m)
+        ``u_1, …, u_N``.
+
+    Returns
+    -------
+    array, shape (N, …, n)
+        ``x_1, …, x_N``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a shape does not fit the cell, a sequence is empty, or a value is not a finite real float.
+    """
+    run = prepare(cell, params, state, inputs)
+    states, _ = run.forward(run.state, run.inputs)
+    return run.layout.rows(states[1:])
+
+
+def outputs(cell, params, states):
+    """The linear readout ``ŷ_t = W_ho h_t + b_o``.
+
+    Parameters
+    ----------
+    cell : Cell
+        Says which part of the state is ``h``.
+    params : dict of array
+        Holds ``weight_ho``, shape ``(…, p, H)``, and ``bias_o``, shape ``(…, p)``.
+    states : array, shape (N, …, n)
+        A trajectory as `rollout` returns it.
+
+    Returns
+    -------
+    array, shape (N, …, p)
+    """
+    weight_ho, bias_o = params["weight_ho"], params["bias_o"]
+    return np.einsum("...ph,...h->...p", weight_ho, cell.hidden(states)) + bias_o
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell, its weights and its data in the inner layout, ready for fast passes."""
+
+    cell: object
+    layout: Layout
+    weights: dict
+    state: np.ndarray  # (n, columns)
+    inputs: np.ndarray  # (N, …, m), outer layout: converted segment by segment
+
+    def input_columns(self, inputs):
+        """A segment of inputs in the inner layout."""
+        return self.layout.columns(inputs, self.state.dtype)
+
+    def forward(self, state, inputs):
+        """States ``x_0 … x_N``, shape ``(N + 1, n, columns)``, and what the adjoint has to remember."""
+        drive = multiply_all(self.weights["weight_ih"], self.input_columns(inputs))
+        drive += self.weights["bias"]
+        states = np.empty((len(drive) + 1, *state.shape), state.dtype)
+        states[0] = state
+        return states, self.cell._forward(self.weights, drive, states)
+
+
+def prepare(cell, params, state, inputs, *, extra_batch=()):
+    """Check the arguments of `rollout` and bring them into the inner layout."""
+    params, lead = cell.check_params(params)
+    state = real_array("state", state, shape=(..., cell.state_size))
+    inputs = real_array("inputs", inputs, shape=("time", ..., cell.input_size))
+    return arrange(cell, params, lead, state, inputs, extra_batch=extra_batch)
+
+
+def arrange(cell, params, lead, state, inputs, *, extra_batch=()):
+    """`prepare` without the checks, for parameters that are known to be good, or complex."""
+    batch = broadcast_shapes(
+        "the leading axes of parameters, state and inputs",
+        lead,
+        state.shape[:-1],
+        inputs.shape[1:-1],
+        extra_batch,
+    )
+    layout = Layout(lead, batch)
+    dtype = np.result_type(state, inputs, *params.values())
+    core = {name: len(shape) for name, shape in cell.param_shapes().items()}
+    core |= {"weight_ho": 2, "bias_o": 1}
+    weights = {
+        name: layout.weight(array.astype(dtype, copy=False), core[name])
+        for name, array in params.items()
+    }
+    state = layout.columns(state[np.newaxis], dtype)[0]
+    return Run(cell, layout, weights, state, inputs)
