@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import json
 import math
 import numbers
 import re
@@ -59,15 +60,15 @@ class Claim:
         text = {name: html.escape(value) for name, value in asdict(self).items()}
         required = f", required {text['bound']}" if self.bound else ""
         note = f"<p>{text['note']}</p>" if self.note else ""
+        record = html.escape(json.dumps(asdict(self) | {"anchor": self.anchor}))
         box = (
             f'<div class="rnn-claim rnn-{self.verdict}" id="{self.anchor}" role="note"'
-            f' aria-label="Claim {self.identifier}">'
+            f' aria-label="Claim {self.identifier}" data-record="{record}">'
             f"<p><strong>Claim {self.identifier}.</strong> {text['statement']}</p>"
             f'<p>Measured {text["measured"]}{required}: <strong class="rnn-verdict">'
             f"{self.verdict}</strong>.</p>{note}</div>"
         )
-        record = asdict(self) | {"anchor": self.anchor}
-        return {"text/html": box, "text/plain": str(self)}, {"claim": record}
+        return {"text/html": box, "text/plain": str(self)}
 
 
 def check(

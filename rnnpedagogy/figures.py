@@ -21,8 +21,8 @@ __all__ = ["COLOURS", "INK", "WIDTH", "Picture", "figure", "show"]
 #: Colour of axes, text and reference lines, which the page replaces by its own text colour.
 INK = "#737475"
 
-#: Colours of data (blue, vermilion, green, purple, ochre), taken in this order.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b3589a", "#8a6d1c")
+#: Colours of data (blue, vermilion, green, violet, brown), taken in this order.
+COLOURS = ("#0072b2", "#d55e00", "#00a878", "#8d3fd6", "#94573f")
 
 #: Width of the book's text column in inches.
 WIDTH = 7.0
@@ -30,7 +30,6 @@ WIDTH = 7.0
 STYLE = {
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
-    "axes.formatter.use_mathtext": True,
     "axes.labelcolor": INK,
     "axes.labelsize": 10,
     "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
@@ -164,9 +163,10 @@ def svg(fig):
     # What nobody refers to, and digits that nobody sees.
     picture = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", picture, flags=re.DOTALL)
     picture = re.sub(r"<g id=\"[^\"]*\"", "<g", picture)
-    picture = re.sub(r"(?<= )(?:d|x|y)=\"[^\"]*\"|translate\([^)]*\)", _rounded, picture)
-    picture = re.sub(r"\s+", " ", picture).replace("xlink:href", "href")
-    return re.sub(r"> <", "><", picture).strip()
+    picture = re.sub(r"\s+", " ", picture).replace("> <", "><").replace("xlink:href", "href")
+    picture = re.sub(r"(?<= )(?:x|y)=\"[^\"]*\"|translate\([^)]*\)", _short_numbers, picture)
+    picture = re.sub(r"(?<= d=\")[^\"]*", _short_path, picture)
+    return re.sub(r"(?<= style=\")[^\"]*", _without_spaces, picture).strip()
 
 
 def prefixed(picture, prefix):
@@ -179,8 +179,23 @@ def with_alt(picture, alt):
     return picture.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
-def _rounded(match):
-    return re.sub(r"(\.\d\d)\d+", r"\1", match[0])
+def _short_numbers(match):
+    """Round to a hundredth of a point."""
+
+    def short(number):
+        return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+    return re.sub(r"-?\d+\.\d+", short, match[0])
+
+
+def _short_path(match):
+    """Round, and write no spaces and no repeated commands where a path can do without."""
+    path = re.sub(r" ?([A-Za-z]) ?", r"\1", _short_numbers(match))
+    return path if re.search("[CQ]", path) else path.replace("L", " ")
+
+
+def _without_spaces(match):
+    return re.sub(r"(?<=[:;]) ", "", match[0])
 
 
 def _with_palette(match):

@@ -153,13 +153,14 @@ def _static(figs, name, labels, alts, first):
 
 
 def _align(figs):
-    """Give the axes of all frames the same place, so that nothing jumps."""
+    """Give the axes of all frames the same place, so that nothing jumps: room for all stills."""
     if len({len(fig.axes) for fig in figs}) > 1:
         return
-    for fig in figs:
-        fig.draw_without_rendering()
+    chosen = _stills(len(figs))
+    for index in chosen:
+        figs[index].draw_without_rendering()
     for together in zip(*(fig.axes for fig in figs), strict=True):
-        boxes = [axes.get_position(original=True) for axes in together]
+        boxes = [together[index].get_position(original=True) for index in chosen]
         left, bottom = max(box.x0 for box in boxes), max(box.y0 for box in boxes)
         right, top = min(box.x1 for box in boxes), min(box.y1 for box in boxes)
         for axes in together:

@@ -1,4 +1,6 @@
+import json
 import math
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -87,8 +89,8 @@ def test_digits_are_added_where_three_would_contradict_the_verdict():
 
 def test_what_is_displayed_carries_the_record_and_the_anchor():
     claim = check("C1.1", "a < b & c", measured="<", holds=True, note="so & so")
-    data, metadata = claim._repr_mimebundle_()
-    record = metadata["claim"]
+    data = claim._repr_mimebundle_()
+    record = json.loads(ElementTree.fromstring(data["text/html"]).attrib["data-record"])
     assert record["statement"] == "a < b & c"
     assert record["verdict"] == "holds"
     assert f'id="{record["anchor"]}"' in data["text/html"]

@@ -1,11 +1,13 @@
 """The claims page: what is claimed, and what came out when the notebooks ran.
 
-Notebooks leave the record of each claim in the metadata of the output that shows it. A claim is due
-when `book/claims.toml` names a notebook that is part of the book. A due claim without a record, and
-a record that is not in the list, are warnings, which fail the build.
+The box that a notebook shows for a claim carries its record. A claim is due when `book/claims.toml`
+names a notebook that is part of the book. A due claim without a record, and a record that is not in
+the list, are warnings, which fail the build.
 """
 
+import html
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -35,18 +37,35 @@ def listed(app):
 
 
 def recorded(app):
-    """Collect the records of all executed notebooks: (page, record), in the order of the book."""
-    executed = Path(app.outdir).parent / "jupyter_execute"
-    for page in sorted(app.env.found_docs):
-        if not app.env.doc2path(page).endswith(".ipynb"):
-            continue
-        path = (executed / page).with_suffix(".ipynb")
-        if not path.exists():  # failed, and has been reported
-            continue
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            for output in cell.get("outputs", []):
-                if record := output.get("metadata", {}).get("claim"):
-                    yield page, record
+    """Iterate over the records of all pages: (page, record), in the order of the book."""
+    for page, records in sorted(records_of(app.env).items()):
+        for record in records:
+            yield page, record
+
+
+def records_of(env):
+    """Get the records of each page; Sphinx stores them with what else it knows of the pages."""
+    return env.__dict__.setdefault("rnnbook_records", {})
+
+
+def remember(app, doctree):
+    """Note the records on a page that was read."""
+    boxes = "".join(node.astext() for node in doctree.findall(nodes.raw))
+    found = re.findall(r'<div class="rnn-claim[^>]* data-record="([^"]*)"', boxes)
+    records_of(app.env)[app.env.docname] = [json.loads(html.unescape(text)) for text in found]
+    if any(doctree.findall(ClaimsNode)):
+        pages_with_list(app.env).add(app.env.docname)
+
+
+def forget(app, env, page):
+    """Drop a page that is removed or about to be read again."""
+    records_of(env).pop(page, None)
+    pages_with_list(env).discard(page)
+
+
+def pages_with_list(env):
+    """Get the pages that have a list of claims."""
+    return env.__dict__.setdefault("rnnbook_lists", set())
 
 
 def order(identifier):
@@ -69,11 +88,12 @@ def collect(app, place):
         anchors.add((page, record["anchor"]))
         checks[identifier].append((page, record))
     for identifier, claim in claims.items():
-        if claim["notebook"] in app.env.found_docs and not checks[identifier]:
+        due = claim["notebook"]
+        if due in app.env.found_docs and due not in {page for page, _ in checks[identifier]}:
             log.warning(
                 "%s is due in %s, which asserts nothing of it",
                 identifier,
-                claim["notebook"],
+                due,
                 location=place,
             )
     return {key: (claims[key], checks[key]) for key in sorted(claims, key=order) if checks[key]}
@@ -128,19 +148,8 @@ def item(app, page, where, record):
 
 
 def outdated(app, env, added, changed, removed):
-    """Write the page anew in every build: the notebooks may have run again."""
-    return list(getattr(env, "rnnbook_claims", ()))
-
-
-def remember(app, doctree):
-    """Note which pages have a list of claims."""
-    pages = app.env.__dict__.setdefault("rnnbook_claims", set())
-    (pages.add if any(doctree.findall(ClaimsNode)) else pages.discard)(app.env.docname)
-
-
-def forget(app, env, page):
-    """Drop a page that was removed."""
-    env.__dict__.setdefault("rnnbook_claims", set()).discard(page)
+    """Write the page anew in every build: a notebook or the list may have changed."""
+    return [page for page in pages_with_list(env) if page in env.found_docs]
 
 
 def setup(app):
