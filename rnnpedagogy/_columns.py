@@ -1,10 +1,11 @@
 """The inner layout of the fast code: states are the columns of a matrix.
 
-Outside, features are the last axis and everything between time and features broadcasts. Inside, features
-come first, so that one step for a whole batch is the textbook's ``W @ x``, and each gate of a cell
-is one contiguous block of rows. Two cases share all code:
+Outside, features are the last axis and everything between time and features broadcasts. Inside,
+features come first, so that one step for a whole batch is the textbook's ``W @ x``, and each gate
+of a cell is one contiguous block of rows. Two cases share all code:
 
-- one set of parameters: weights are matrices, the batch is flattened, columns have shape ``(F, B)``;
+- one set of parameters: weights are matrices, the batch is flattened, columns have shape ``(F,
+B)``;
 - a batch of parameter sets: weights carry the parameters' leading axes *last*, columns have shape
   ``(F, *batch)``, and a product is taken set by set.
 """
@@ -64,7 +65,7 @@ class Layout:
         return np.moveaxis(columns.reshape(*columns.shape[:2], *self.batch), 1, -1)
 
     def per_parameter_set(self, array, core):
-        """Sum ``(core axes, columns)`` over sequences that share parameters: ``(*lead, core axes)``."""
+        """Sum ``(core axes, columns)`` over sequences of one parameter set: ``(*lead, core)``."""
         shape = array.shape[:core]
         if self.shared:
             return array.reshape(*shape, -1).sum(axis=-1).reshape(self.lead + shape)
@@ -79,14 +80,13 @@ class Layout:
     def outer_sum(self, left, right):
         """``Σ_t left_t right_tᵀ`` of two column sequences, summed over sequences as above."""
         if self.shared:
-            return np.tensordot(left, right, axes=([0, 2], [0, 2])).reshape(
-                self.lead + (left.shape[1], right.shape[1])
-            )
+            product = np.tensordot(left, right, axes=([0, 2], [0, 2]))
+            return product.reshape(self.lead + product.shape)
         return self.per_parameter_set(np.einsum("tg...,th...->gh...", left, right), 2)
 
 
 def align(array, ndim):
-    """Insert axes of size one after the time axis until there are ``ndim``, so that batches line up."""
+    """Insert axes of size one after time until there are ``ndim``, so that batches line up."""
     return np.expand_dims(array, tuple(range(1, 1 + ndim - array.ndim)))
 
 
@@ -107,8 +107,9 @@ def multiply_all(weight, columns):
 def tanh(z, out):
     """``tanh(z)`` into ``out``; of a complex number to first order in the imaginary part.
 
-    ``tanh(a + ib) = t + ib(1 − t²) + O(b²)`` with ``t = tanh(a)``: for the complex step, whose imaginary
-    part is about ``1e-20``, this is exact to rounding, while the library's complex tanh is not needed.
+    ``tanh(a + ib) = t + ib(1 − t²) + O(b²)`` with ``t = tanh(a)``: for the complex step, whose
+    imaginary part is about ``1e-20``, this is exact to rounding, while the library's complex tanh
+    is not needed.
     """
     if not np.iscomplexobj(z):
         return np.tanh(z, out=out)

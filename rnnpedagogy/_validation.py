@@ -1,4 +1,4 @@
-"""Checks of what a caller passes in. Every message names the argument, its value and what is allowed."""
+"""Checks of what a caller passes in: messages name the argument, its value, what is allowed."""
 
 from numbers import Integral
 
@@ -15,7 +15,7 @@ def positive_integer(name, value, *, minimum=1):
 
 def choice(name, value, allowed):
     """Return ``value``, or raise if it is not one of ``allowed``."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         options = ", ".join(repr(option) for option in allowed)
         raise ValueError(f"{name} must be one of {options}, got {value!r}")
     return value
@@ -27,7 +27,7 @@ def real_array(name, value, *, shape=None):
     In ``shape`` an integer is a required size, a string an axis of any positive size, and ``...``
     (at most one) any number of axes.
     """
-    array = np.asarray(value)
+    array = _as_array(name, value)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"{name} must hold real floats (float32 or float64), got {array.dtype}")
     if shape is not None:
@@ -40,16 +40,23 @@ def real_array(name, value, *, shape=None):
 
 def integer_array(name, value, *, shape=None, below=None):
     """Return ``value`` as an array of integers in ``[0, below)``, of a shape as in `real_array`."""
-    array = np.asarray(value)
+    array = _as_array(name, value)
     if not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"{name} must hold integers, got {array.dtype}")
     if shape is not None:
         _check_shape(name, array.shape, shape)
-    if below is not None and array.size and not (0 <= array.min() and array.max() < below):
+    if below is not None and array.size and (array.min() < 0 or array.max() >= below):
         raise ValueError(
             f"{name} must lie in [0, {below}), got values from {array.min()} to {array.max()}"
         )
     return array
+
+
+def _as_array(name, value):
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must be an array, got a ragged {type(value).__name__}") from None
 
 
 def broadcast_shapes(name, *shapes):
@@ -72,7 +79,9 @@ def _check_shape(name, got, expected):
     if not fits:
         text = ", ".join("…" if axis is ... else str(axis) for axis in expected)
         text += "," if len(expected) == 1 else ""
-        raise ValueError(f"got {name} of shape {got}, expected ({text})")
+        empty = [wanted for size, wanted in pairs if isinstance(wanted, str) and size == 0]
+        least = f" with {' and '.join(empty)} at least 1" if empty else ""
+        raise ValueError(f"got {name} of shape {got}, expected ({text}){least}")
 
 
 def _split_at_ellipsis(expected):

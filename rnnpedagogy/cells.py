@@ -1,4 +1,4 @@
-"""Recurrent cells: one step ``x_t = f(x_{t-1}, u_t; θ)`` of a state-space model, and its derivative.
+"""Recurrent cells: one step ``x_t = f(x_{t-1}, u_t; θ)`` of a state-space model, and its adjoint.
 
 Each cell says the same thing three times:
 
@@ -6,7 +6,8 @@ Each cell says the same thing three times:
 - ``_forward``: the same equation over a whole sequence, fast;
 - ``_backward``: the hand-derived adjoint of ``_forward``.
 
-Tests hold the three equal to rounding. The fast pair works on columns (see `_columns`): ``drive[t]`` holds
+Tests hold the three equal to rounding. The fast pair works on columns (see `_columns`):
+``drive[t]`` holds
 ``W_ih u_t + bias``, ``states[t]`` the state before step ``t``.
 """
 
@@ -42,7 +43,8 @@ class Cell:
 
     gates = 1  # blocks of H rows in weight_ih, weight_hh and bias
     blocks = 1  # blocks of H entries in the state
-    # σ(z) = ½ + ½ tanh(z/2): with its rows of z halved, a sigmoid gate shares one call of tanh with the others.
+    # σ(z) = ½ + ½ tanh(z/2): with its rows of z halved, a sigmoid gate shares one call of tanh with
+    # the others.
     gate_slopes = (1.0,)
 
     def __init__(self, input_size, hidden_size):
@@ -62,9 +64,13 @@ class Cell:
         return state[..., : self.hidden_size]
 
     def param_shapes(self, output_size=None):
-        """Names and shapes of the parameters, with those of a linear readout if ``output_size`` is given."""
+        """Names and shapes of the parameters, with a linear readout if ``output_size`` is given."""
         rows, hidden = self.gates * self.hidden_size, self.hidden_size
-        shapes = {"weight_ih": (rows, self.input_size), "weight_hh": (rows, hidden), "bias": (rows,)}
+        shapes = {
+            "weight_ih": (rows, self.input_size),
+            "weight_hh": (rows, hidden),
+            "bias": (rows,),
+        }
         if output_size is not None:
             output_size = positive_integer("output_size", output_size)
             shapes |= {"weight_ho": (output_size, hidden), "bias_o": (output_size,)}
@@ -78,7 +84,8 @@ class Cell:
         rng : numpy.random.Generator
             Source of randomness.
         output_size : int, optional
-            Number of outputs ``p`` of a linear readout ``ŷ = W_ho h + b_o``; without it, no readout.
+            Number of outputs ``p`` of a linear readout ``ŷ = W_ho h + b_o``; without it, no
+            readout.
         dtype : {numpy.float64, numpy.float32}
             Type of the parameters, and with it of all that is computed from them.
 
@@ -159,15 +166,25 @@ class Cell:
     def _backward(self, weights, tape, states, d_hidden, d_state):
         """Adjoint of `_forward`.
 
-        ``d_hidden[t]`` is the direct derivative of the cost with respect to ``h`` after step ``t``, ``d_state``
-        the adjoint ``λ`` of the last state. Returns the adjoints of ``W_ih u + bias`` and of ``W_hh h``
+        ``d_hidden[t]`` is the direct derivative of the cost with respect to ``h`` after step ``t``,
+        ``d_state`` the adjoint ``λ`` of the last state. Returns the adjoints of ``W_ih u + bias``
+        and of ``W_hh h``
         for all steps, and the adjoint of the first state.
         """
         raise NotImplementedError
 
 
+ACTIVATIONS = {
+    "tanh": anp.tanh,
+    "relu": lambda z: anp.maximum(z, 0.0),
+    "identity": lambda z: z,
+}
+
+
 class Elman(Cell):
-    r"""Elman's network: :math:`h_t = \varphi(W_{ih} u_t + W_{hh} h_{t-1} + b)`, state :math:`x = h`.
+    r"""Elman's network, state :math:`x = h`.
+
+    .. math:: h_t = \varphi(W_{ih} u_t + W_{hh} h_{t-1} + b)
 
     Parameters
     ----------
@@ -181,15 +198,9 @@ class Elman(Cell):
     J. L. Elman, Finding structure in time, Cognitive Science 14 (1990).
     """
 
-    activations = {
-        "tanh": anp.tanh,
-        "relu": lambda z: anp.maximum(z, 0.0),
-        "identity": lambda z: z,
-    }
-
     def __init__(self, input_size, hidden_size, *, activation="tanh"):
         super().__init__(input_size, hidden_size)
-        self.activation = choice("activation", activation, tuple(self.activations))
+        self.activation = choice("activation", activation, tuple(ACTIVATIONS))
 
     def __repr__(self):
         return f"Elman({self.input_size}, {self.hidden_size}, activation={self.activation!r})"
@@ -200,7 +211,7 @@ class Elman(Cell):
             + linear(params["weight_hh"], state)
             + params["bias"]
         )
-        return self.activations[self.activation](z)
+        return ACTIVATIONS[self.activation](z)
 
     def _forward(self, weights, drive, states):
         for z, h, h_next in zip(drive, states[:-1], states[1:], strict=True):
@@ -234,12 +245,14 @@ class LSTM(Cell):
         g = \tanh(W_g\,[u_t, h_{t-1}] + b_g), \\
         c_t &= f \odot c_{t-1} + i \odot g, \qquad h_t = o \odot \tanh(c_t).
 
-    The rows of ``weight_ih``, ``weight_hh`` and ``bias`` hold the gates in the order ``i, f, g, o``.
+    The rows of ``weight_ih``, ``weight_hh`` and ``bias`` hold the gates in the order ``i, f, g,
+    o``.
 
     References
     ----------
-    S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997); the forget gate is
-    due to F. Gers, J. Schmidhuber, F. Cummins, Learning to forget, Neural Computation 12 (2000).
+    S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997); the forget
+    gate is due to F. Gers, J. Schmidhuber, F. Cummins, Learning to forget, Neural Computation 12
+    (2000).
     """
 
     gates = 4
@@ -276,8 +289,8 @@ class LSTM(Cell):
         transposed = weights["weight_hh"].swapaxes(0, 1)
         gates, tanh_c = tape
         i, f, g, o = np.split(gates, 4, axis=1)
-        # What does not depend on the recursion, for all steps at once: dc/dz for the first three gates,
-        # dh/dz for the last one, and dh/dc.
+        # What does not depend on the recursion, for all steps at once: dc/dz for the first three
+        # gates, dh/dz for the last one, and dh/dc.
         d_z = np.empty_like(gates)
         d_z[:, :H] = g * i * (1 - i)
         d_z[:, H : 2 * H] = states[:-1, H:] * f * (1 - f)
@@ -306,13 +319,13 @@ class GRU(Cell):
         n &= \tanh\bigl(W_{ih}^n u_t + b_n + r \odot (W_{hh}^n h_{t-1} + b_{hn})\bigr), \\
         h_t &= (1 - z) \odot n + z \odot h_{t-1}.
 
-    The rows of ``weight_ih``, ``weight_hh`` and ``bias`` hold the gates in the order ``r, z, n``; ``bias_n`` is
-    :math:`b_{hn}`, the bias inside the reset product.
+    The rows of ``weight_ih``, ``weight_hh`` and ``bias`` hold the gates in the order ``r, z, n``;
+    ``bias_n`` is :math:`b_{hn}`, the bias inside the reset product.
 
     References
     ----------
-    K. Cho et al., Learning phrase representations using RNN encoder–decoder, EMNLP 2014; the reset gate
-    after the product as in the large libraries.
+    K. Cho et al., Learning phrase representations using RNN encoder–decoder, EMNLP 2014; the reset
+    gate after the product as in the large libraries.
     """
 
     gates = 3
@@ -357,8 +370,8 @@ class GRU(Cell):
         transposed = weights["weight_hh"].swapaxes(0, 1)
         gates, q = tape
         r, z, n = np.split(gates, 3, axis=1)
-        # dh'/d(pre-activation) for all steps at once, four blocks: r, z, what enters n through the product
-        # and what enters it directly. The loop multiplies them with the adjoint of h'.
+        # dh'/d(pre-activation) for all steps at once, four blocks: r, z, what enters n through the
+        # product and what enters it directly. The loop multiplies them with the adjoint of h'.
         d_all = np.empty((len(gates), 4 * H, *gates.shape[2:]), gates.dtype)
         d_all[:, 3 * H :] = (1 - z) * (1 - n * n)
         d_all[:, 2 * H : 3 * H] = d_all[:, 3 * H :] * r
@@ -407,7 +420,10 @@ def unflatten(vector, shapes):
     ValueError
         If the last axis of ``vector`` does not have ``d`` entries.
     """
-    shapes = {name: shape if isinstance(shape, tuple) else np.shape(shape) for name, shape in shapes.items()}
+    shapes = {
+        name: shape if isinstance(shape, tuple) else np.shape(shape)
+        for name, shape in shapes.items()
+    }
     ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
     if np.shape(vector)[-1:] != (ends[-1],):
         raise ValueError(f"got vector of shape {np.shape(vector)}, expected (…, {ends[-1]})")

@@ -4,7 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from rnnpedagogy._columns import align, multiply_all
-from rnnpedagogy._validation import choice, integer_array, real_array
+from rnnpedagogy._validation import broadcast_shapes, choice, integer_array, real_array
 from rnnpedagogy.cells import linear
 from rnnpedagogy.rollout import arrange
 
@@ -13,7 +13,7 @@ class SquaredError:
     """The loss ``ℓ(ŷ, y) = ‖ŷ − y‖²`` and its derivative ``2 (ŷ − y)``."""
 
     def check_targets(self, targets, output_size, steps):
-        return real_array("targets", targets, shape=(steps, ..., output_size))
+        return real_array("targets", targets, shape=(steps, ..., output_size or "p"))
 
     def batch_shape(self, targets):
         return targets.shape[1:-1]
@@ -28,7 +28,10 @@ class SquaredError:
 
 
 class CrossEntropy:
-    """The loss ``ℓ(ŷ, y) = log Σ_j exp(ŷ_j) − ŷ_y`` of a class ``y``, and its derivative ``softmax(ŷ) − e_y``."""
+    """The loss ``ℓ(ŷ, y) = log Σ_j exp(ŷ_j) − ŷ_y`` of a class ``y``.
+
+    Its derivative is ``softmax(ŷ) − e_y``.
+    """
 
     def check_targets(self, targets, output_size, steps):
         return integer_array("targets", targets, shape=(steps, ...), below=output_size)
@@ -59,8 +62,9 @@ LOSSES = {"squared error": SquaredError, "cross-entropy": CrossEntropy}
 class Cost:
     r"""The cost :math:`V(\theta) = \frac1N \sum_{t=1}^N \ell(\hat y_t, y_t)`, a function of ``θ``.
 
-    The states follow ``x_t = f(x_{t-1}, u_t; θ)``, the outputs are ``ŷ_t = W_ho h_t + b_o``. All but the parameters
-    is fixed when the cost is made; over a batch of sequences the cost is averaged.
+    The states follow ``x_t = f(x_{t-1}, u_t; θ)``, the outputs are ``ŷ_t = W_ho h_t + b_o``. All
+    but the parameters is fixed when the cost is made; over a batch of sequences the cost is
+    averaged.
 
     Parameters
     ----------
@@ -69,7 +73,8 @@ class Cost:
     inputs : array, shape (N, …, m)
         ``u_1, …, u_N``.
     targets : array
-        ``y_1, …, y_N``: real, shape ``(N, …, p)``, for the squared error; classes, integers of shape
+        ``y_1, …, y_N``: real, shape ``(N, …, p)``, for the squared error; classes, integers of
+        shape
         ``(N, …)``, for the cross-entropy.
     state : array, shape (…, n), optional
         ``x_0``; zero if not given.
@@ -81,7 +86,8 @@ class Cost:
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit each other, a sequence is empty, a dtype is wrong or a value not finite.
+        If shapes do not fit each other, a sequence is empty, a dtype is wrong or a value not
+        finite.
 
     Examples
     --------
@@ -102,9 +108,15 @@ class Cost:
         self.state = real_array("state", state, shape=(..., cell.state_size))
         self.loss = LOSSES[choice("loss", loss, tuple(LOSSES))]()
         self.at = choice("at", at, ("all", "last"))
-        self.targets = np.asarray(targets)
-        self.output_size = self.targets.shape[-1] if loss == "squared error" else None
-        self.targets = self.loss.check_targets(targets, self.output_size, self.steps)
+        self.targets = self.loss.check_targets(targets, None, self.steps)
+        batch = broadcast_shapes(
+            "the batch axes of state, inputs and targets",
+            self.state.shape[:-1],
+            self.inputs.shape[1:-1],
+            self.loss.batch_shape(self.targets),
+        )
+        if 0 in batch:
+            raise ValueError(f"the batch must hold at least one sequence, got batch axes {batch}")
 
     @property
     def steps(self):
@@ -126,7 +138,7 @@ class Cost:
         return value
 
     def step_by_step(self, params):
-        """``V(θ)`` as it is defined, one readable step after the other: slow, differentiable by autograd."""
+        """``V(θ)`` as it is defined, one readable step at a time; differentiable by autograd."""
         state, value = self.state, 0.0
         for inputs, targets, weight in zip(
             self.inputs, self.targets, self.step_weights, strict=True
@@ -146,7 +158,8 @@ class Cost:
             raise ValueError(
                 f"params must include a linear readout: {' and '.join(missing)} missing"
             )
-        params, lead = self.cell.check_params(params)
+        checked, lead = self.cell.check_params(params)
+        params = {name: checked[name] for name in params}  # the order of `flatten` is the caller's
         output_size = params["bias_o"].shape[-1]
         self.loss.check_targets(self.targets, output_size, self.steps)
         if single and lead:
@@ -165,8 +178,8 @@ class Cost:
     def evaluate(self, run, states, segment):
         """The part of ``V`` that a segment of the steps adds, and its derivative in the outputs.
 
-        ``states`` runs from the state before the segment to the one at its end, in the inner layout; the
-        derivative has the shape ``(steps, …, p)``.
+        ``states`` runs from the state before the segment to the one at its end, in the inner
+        layout; the derivative has the shape ``(steps, …, p)``.
         """
         hidden = states[1:, : self.cell.hidden_size]
         columns = multiply_all(run.weights["weight_ho"], hidden) + run.weights["bias_o"]

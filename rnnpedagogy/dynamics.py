@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import autograd
 import numpy as np
 
-from rnnpedagogy._validation import choice, positive_integer, real_array
+from rnnpedagogy._validation import positive_integer, real_array
 from rnnpedagogy.gradients import state_jacobians
 
 
@@ -17,8 +18,8 @@ class Map:
     Parameters
     ----------
     step : callable
-        ``F``: an array of shape ``(…, n)`` to one of the same shape; written with ``autograd.numpy`` unless a
-        Jacobian is given.
+        ``F``: an array of shape ``(…, n)`` to one of the same shape; written with
+        ``autograd.numpy`` unless a Jacobian is given.
     jacobian : callable, optional
         ``∂F/∂x``: shape ``(…, n)`` to ``(…, n, n)``; by automatic differentiation if not given.
     """
@@ -27,7 +28,7 @@ class Map:
     jacobian: Callable | None = None
 
     def linearise(self, state, start, stop):
-        """States ``x_{start+1} … x_stop`` after ``state = x_start``, and the Jacobians on the way."""
+        """States ``x_{start+1} … x_stop`` after ``state``, and the Jacobians on the way."""
         states = [state]
         for _ in range(start, stop):
             states.append(self.step(states[-1]))
@@ -62,8 +63,8 @@ class CellMap:
     inputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def linearise(self, state, start, stop):
-        """States ``x_{start+1} … x_stop`` after ``state = x_start``, and the Jacobians on the way."""
-        inputs = np.asarray(self.inputs)
+        """States ``x_{start+1} … x_stop`` after ``state``, and the Jacobians on the way."""
+        inputs = real_array("inputs", self.inputs, shape=(..., self.cell.input_size))
         if inputs.ndim == 1:
             inputs = np.broadcast_to(inputs, (stop - start, *inputs.shape))
         elif stop <= len(inputs):
@@ -86,8 +87,8 @@ class LyapunovSpectrum:
     block_means : array, shape (blocks, …, k)
         The exponents of consecutive blocks of the orbit.
     kaplan_yorke_dimension : array, shape (…)
-        ``j + (λ_1 + … + λ_j)/|λ_{j+1}|`` with the largest ``j`` for which the sum is not negative; NaN if the
-        computed exponents do not reach a negative sum.
+        ``j + (λ_1 + … + λ_j)/|λ_{j+1}|`` with the largest ``j`` for which the sum is not negative;
+        NaN if the computed exponents do not reach a negative sum.
     state : array, shape (…, n)
         The last state of the orbit.
     steps, transient, interval : int
@@ -139,12 +140,13 @@ def lyapunov_spectrum(
     Raises
     ------
     ValueError, TypeError
-        If a number is not positive where it has to be, more exponents are asked for than the state has entries,
-        or the orbit leaves the finite numbers.
+        If a number is not positive where it has to be, more exponents are asked for than the state
+        has entries, or the orbit leaves the finite numbers.
 
     References
     ----------
-    G. Benettin, L. Galgani, A. Giorgilli, J.-M. Strelcyn, Lyapunov characteristic exponents, Meccanica 15 (1980).
+    G. Benettin, L. Galgani, A. Giorgilli, J.-M. Strelcyn, Lyapunov characteristic exponents,
+    Meccanica 15 (1980).
     """
     state = real_array("state", state, shape=(..., "n"))
     n = state.shape[-1]
@@ -152,9 +154,13 @@ def lyapunov_spectrum(
     transient = positive_integer("transient", transient, minimum=0)
     interval = positive_integer("interval", interval)
     blocks = positive_integer("blocks", blocks)
-    count = choice("exponents", n if exponents is None else exponents, range(1, n + 1))
+    count = n if exponents is None else positive_integer("exponents", exponents)
+    if count > n:
+        raise ValueError(f"exponents must be at most {n}, the size of the state, got {count}")
     if blocks * interval > steps:
-        raise ValueError(f"steps must be at least blocks · interval = {blocks * interval}, got {steps}")
+        raise ValueError(
+            f"steps must be at least blocks · interval = {blocks * interval}, got {steps}"
+        )
     rng = np.random.default_rng(0) if rng is None else rng
     frame = np.linalg.qr(rng.normal(size=(*state.shape[:-1], n, count)).astype(state.dtype))[0]
 
@@ -162,7 +168,7 @@ def lyapunov_spectrum(
     block_means = np.empty((blocks, *state.shape[:-1], count))
     if transient:
         state, frame, _ = _carry(system, state, frame, 0, transient, interval)
-    for k, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for k, (start, stop) in enumerate(pairwise(edges)):
         state, frame, growth = _carry(system, state, frame, start, stop, interval)
         block_means[k] = growth / (stop - start)
 
@@ -195,13 +201,22 @@ def _carry(system, state, frame, start, stop, interval):
     chunk = interval * max(1, 2**20 // (interval * state.size * state.shape[-1]))
     for begin in range(start, stop, chunk):
         end = min(begin + chunk, stop)
-        states, jacobians = system.linearise(state, begin, end)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported below
+            states, jacobians = system.linearise(state, begin, end)
+        if states.shape[1:] != state.shape:
+            raise ValueError(
+                f"got state of shape {state.shape}, expected {states.shape[1:]}: "
+                "one start for each orbit"
+            )
         if not np.isfinite(states).all():
             raise ValueError(f"the orbit left the finite numbers between steps {begin} and {end}")
         state = states[-1]
         for k in range(0, end - begin, interval):
-            for jacobian in jacobians[k : k + interval]:
-                frame = jacobian @ frame
+            with np.errstate(over="ignore", invalid="ignore"):
+                for jacobian in jacobians[k : k + interval]:
+                    frame = jacobian @ frame
+            if not np.isfinite(frame).all():
+                raise ValueError(f"the frame overflowed, interval must be smaller than {interval}")
             frame, triangle = np.linalg.qr(frame)
             with np.errstate(divide="ignore"):
                 growth += np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))

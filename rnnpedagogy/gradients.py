@@ -6,7 +6,7 @@ from math import comb, isqrt, prod
 import numpy as np
 
 from rnnpedagogy._columns import align, multiply_all
-from rnnpedagogy._validation import real_array
+from rnnpedagogy._validation import broadcast_shapes, real_array
 from rnnpedagogy.cells import flatten, unflatten
 from rnnpedagogy.rollout import arrange, prepare
 
@@ -50,7 +50,8 @@ def bptt(cost, params, *, initial_state=False, checkpoint=False):
     initial_state : bool
         Also return the derivative with respect to ``x_0``.
     checkpoint : bool
-        Store every ``⌈√N⌉``-th state only and compute the others again when the adjoint gets to them:
+        Store every ``⌈√N⌉``-th state only and compute the others again when the adjoint gets to
+        them:
         ``O(√N)`` stored states for one more forward pass, and the same gradient.
 
     Returns
@@ -64,8 +65,8 @@ def bptt(cost, params, *, initial_state=False, checkpoint=False):
 
     References
     ----------
-    P. J. Werbos, Backpropagation through time, Proc. IEEE 78 (1990). Checkpoints: A. Griewank, Optimization
-    Methods and Software 1 (1992), in the simplest, two-level form.
+    P. J. Werbos, Backpropagation through time, Proc. IEEE 78 (1990). Checkpoints: A. Griewank,
+    Optimization Methods and Software 1 (1992), in the simplest, two-level form.
     """
     params, lead = cost.check_params(params)
     return _bptt(cost, params, lead, initial_state=initial_state, checkpoint=checkpoint)
@@ -118,7 +119,7 @@ def _cell_terms(run, inputs, states, d_inputs, d_recurrent):
 
 
 def _sum_to(array, shape, axes):
-    """Sum ``array`` over those of ``axes`` along which an array of ``shape`` was broadcast to it."""
+    """Sum ``array`` over those ``axes`` along which an array of ``shape`` was broadcast."""
     padded = (1,) * (array.ndim - len(shape)) + shape
     return array.sum(axis=tuple(axis for axis in axes if padded[axis] == 1), keepdims=True)
 
@@ -131,9 +132,11 @@ def rtrl(cost, params, *, initial_state=False):
     .. math::
 
         X_t = A_t X_{t-1} + B_t, \quad X_0 = 0, \qquad
-        \nabla V = \tfrac1N \sum_t X_t^\mathsf{T} C_t^\mathsf{T} \nabla\ell_t + \text{readout terms}.
+        \nabla V = \tfrac1N \sum_t X_t^\mathsf{T} C_t^\mathsf{T} \nabla\ell_t + \text{readout
+        terms}.
 
-    The result equals that of `bptt`; memory does not grow with ``N`` but is ``n·d``, and a step costs ``O(n²d)``.
+    The result equals that of `bptt`; memory does not grow with ``N`` but is ``n·d``, and a step
+    costs ``O(n²d)``.
 
     Parameters
     ----------
@@ -155,8 +158,8 @@ def rtrl(cost, params, *, initial_state=False):
 
     References
     ----------
-    R. J. Williams, D. Zipser, A learning algorithm for continually running fully recurrent neural networks,
-    Neural Computation 1 (1989).
+    R. J. Williams, D. Zipser, A learning algorithm for continually running fully recurrent neural
+    networks, Neural Computation 1 (1989).
     """
     params, _ = cost.check_params(params, single="rtrl")
     cell, loss = cost.cell, cost.loss
@@ -171,7 +174,7 @@ def rtrl(cost, params, *, initial_state=False):
     weights = (cost.step_weights / prod(batch)).astype(dtype)
 
     value, by_column = 0.0, np.zeros((*batch, X.shape[-1]), dtype)
-    readout = {name: np.zeros_like(params[name]) for name in ("weight_ho", "bias_o")}
+    readout = {name: np.zeros_like(params[name], dtype) for name in ("weight_ho", "bias_o")}
     for inputs, targets, weight in zip(cost.inputs, cost.targets, weights, strict=True):
         state, A, B = _one_step(cell, cell_params, state, inputs)
         X = A @ X
@@ -196,8 +199,9 @@ def rtrl(cost, params, *, initial_state=False):
 def _one_step(cell, params, state, inputs):
     """One step and its derivatives ``A = ∂x'/∂x`` and ``B = ∂x'/∂θ``, for one parameter set.
 
-    The step is pulled back from each unit vector of the state, an extra batch axis of length ``n``. When every
-    sequence and every unit vector is given a parameter set of its own, the gradients of those sets are the rows of
+    The step is pulled back from each unit vector of the state, an extra batch axis of length ``n``.
+    When every sequence and every unit vector is given a parameter set of its own, the gradients of
+    those sets are the rows of
     ``B``.
     """
     own = (*state.shape[:-1], cell.state_size)
@@ -212,8 +216,8 @@ def _one_step(cell, params, state, inputs):
 def _pull_back_units(cell, params, lead, state, inputs):
     """The adjoints of one step for each unit vector of the new state: the last axis of the batch.
 
-    ``state`` and ``inputs`` have no time axis; ``lead``, the leading axes of the parameters, ends with the axis of
-    the unit vectors.
+    ``state`` and ``inputs`` have no time axis; ``lead``, the leading axes of the parameters, ends
+    with the axis of the unit vectors.
     """
     n = cell.state_size
     state, inputs = state[..., np.newaxis, :], inputs[np.newaxis, ..., np.newaxis, :]
@@ -248,8 +252,8 @@ def state_jacobians(cell, params, state, inputs):
     columns, _ = run.forward(run.state, run.inputs)
     states = run.layout.rows(columns)
     steps, *batch, n = states[1:].shape
-    # One step from every state of the trajectory: time becomes the first axis of the batch, the unit vectors
-    # of the state the last one.
+    # One step from every state of the trajectory: time becomes the first axis of the batch, the
+    # unit vectors of the state the last one.
     inputs = np.broadcast_to(align(run.inputs, states.ndim), (steps, *batch, cell.input_size))
     shapes = cell.param_shapes()
     sets = {name: np.expand_dims(params[name], -len(shapes[name]) - 1) for name in shapes}
@@ -327,7 +331,8 @@ def jacobian_products(jacobians, *, to_end=False):
 def hessian_vector_product(cost, params, vector):
     r"""The product :math:`\nabla^2 V(\theta)\, v`, exact to rounding.
 
-    It is the derivative of the gradient along ``v``, taken by the complex step through the code of `bptt`:
+    It is the derivative of the gradient along ``v``, taken by the complex step through the code of
+    `bptt`:
 
     .. math::
 
@@ -343,8 +348,8 @@ def hessian_vector_product(cost, params, vector):
     params : dict of array
         The point ``θ``, without leading axes.
     vector : dict of array
-        The direction ``v``: keys and shapes of ``params``. Leading axes, which broadcast against the batch of the
-        cost, give one product for each direction.
+        The direction ``v``: keys and shapes of ``params``. Leading axes, which broadcast against
+        the batch of the cost, give one product for each direction.
 
     Returns
     -------
@@ -358,8 +363,8 @@ def hessian_vector_product(cost, params, vector):
 
     References
     ----------
-    W. Squire, G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review 40
-    (1998).
+    W. Squire, G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM
+    Review 40 (1998).
     """
     params, _ = cost.check_params(params, single="hessian_vector_product")
     if vector.keys() != params.keys():
@@ -368,12 +373,12 @@ def hessian_vector_product(cost, params, vector):
         name: real_array(f"vector[{name!r}]", vector[name], shape=(..., *array.shape))
         for name, array in params.items()
     }
-    size = max(float(np.abs(array).max(initial=0.0)) for array in vector.values())
-    step = 1e-20 / (size or 1.0)
+    size = max(np.abs(array).max(initial=0.0) for array in vector.values()) or 1.0
     leads = (vector[name].shape[: vector[name].ndim - params[name].ndim] for name in params)
-    moved = {name: params[name] + 1j * (step * vector[name]) for name in params}
-    gradient = _bptt(cost, moved, np.broadcast_shapes(*leads))
-    return {name: array.imag / step for name, array in gradient.params.items()}
+    lead = broadcast_shapes("the leading axes of the vector", *leads)
+    moved = {name: params[name] + 1e-20j * (vector[name] / size) for name in params}
+    gradient = _bptt(cost, moved, lead)
+    return {name: array.imag / 1e-20 * size for name, array in gradient.params.items()}
 
 
 @dataclass(frozen=True)
@@ -409,9 +414,10 @@ class GradientCheck:
 def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
     r"""Compare a gradient with a central difference along a random direction, with an error bound.
 
-    With :math:`\varphi(s) = V(\theta + s v)`, :math:`\|v\| = 1`, the central difference errs by about
-    :math:`h^2 |\varphi'''| / 6 + \sigma / h`. The third derivative comes from Hessian-vector products at two
-    points, the noise ``σ`` of the evaluated cost from a table of differences of nearby values.
+    With :math:`\varphi(s) = V(\theta + s v)`, :math:`\|v\| = 1`, the central difference errs by
+    about :math:`h^2 |\varphi'''| / 6 + \sigma / h`. The third derivative comes from Hessian-vector
+    products at two points, the noise ``σ`` of the evaluated cost from a table of differences of
+    nearby values.
 
     Parameters
     ----------
@@ -437,7 +443,8 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
 
     References
     ----------
-    The noise estimate follows J. Moré, S. Wild, Estimating computational noise, SIAM J. Sci. Comput. 33 (2011).
+    The noise estimate follows J. Moré, S. Wild, Estimating computational noise, SIAM J. Sci.
+    Comput. 33 (2011).
     """
     params, _ = cost.check_params(params, single="check_gradient")
     theta = flatten(params)
@@ -460,7 +467,8 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
     step = min((3 * noise / third) ** (1 / 3) if third > 0 else np.inf, 1e-2)
     plus, minus = along([step, -step])
     difference = float(plus - minus) / (2 * step)
-    derivative = float(flatten(bptt(cost, params).params if gradient is None else gradient) @ v)
+    gradient = bptt(cost, params).params if gradient is None else gradient
+    derivative = float(flatten({name: gradient[name] for name in params}) @ v)
     truncation, rounding = step**2 * third / 6, noise / step
     return GradientCheck(
         derivative=derivative,
@@ -476,8 +484,9 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
 def _noise(values):
     """Standard deviation of the rounding noise in equally spaced values of a smooth function.
 
-    The k-th difference of independent noise of variance ``σ²`` has variance ``binom(2k, k) σ²``, while a smooth
-    function leaves almost nothing in high differences. The median over several ``k`` is taken.
+    The k-th difference of independent noise of variance ``σ²`` has variance ``binom(2k, k) σ²``,
+    while a smooth function leaves almost nothing in high differences. The median over several ``k``
+    is taken.
     """
     orders = range(3, len(values) - 1)
     estimates = [np.sqrt(np.mean(np.diff(values, k) ** 2) / comb(2 * k, k)) for k in orders]

@@ -12,15 +12,17 @@ def from_torch(cell, state_dict):
     """The parameters of a one-layer PyTorch network, for a cell of the same kind and size.
 
     PyTorch keeps two bias vectors whose sum is all that matters, but for the GRU, where the part of
-    ``bias_hh`` that belongs to ``n`` is multiplied with the reset gate: it becomes ``bias_n``. A layer without biases
-    gets zeros. A readout, if there is one, is expected as ``weight_ho`` and ``bias_o``.
+    ``bias_hh`` that belongs to ``n`` is multiplied with the reset gate: it becomes ``bias_n``. A
+    layer without biases gets zeros. A readout, if there is one, is expected as ``weight_ho`` and
+    ``bias_o``.
 
     Parameters
     ----------
     cell : Cell
         `Elman`, `LSTM` or `GRU`.
     state_dict : mapping of str to array
-        ``weight_ih_l0``, ``weight_hh_l0`` and, both or neither, ``bias_ih_l0`` and ``bias_hh_l0``: anything that
+        ``weight_ih_l0``, ``weight_hh_l0`` and, both or neither, ``bias_ih_l0`` and ``bias_hh_l0``:
+        anything that
         ``numpy.asarray`` takes.
 
     Returns
@@ -30,7 +32,8 @@ def from_torch(cell, state_dict):
     Raises
     ------
     ValueError, TypeError
-        If a key is missing or unknown (several layers, two directions, projections), or a shape does not fit.
+        If a key is missing or unknown (several layers, two directions, projections), or a shape
+        does not fit.
     """
     arrays = {name: np.asarray(value) for name, value in state_dict.items()}
     unknown = sorted(arrays.keys() - {*LAYERS, "weight_ho", "bias_o"})
@@ -41,7 +44,7 @@ def from_torch(cell, state_dict):
     if ("bias_ih_l0" in arrays) != ("bias_hh_l0" in arrays):
         raise ValueError("state_dict must hold both of bias_ih_l0 and bias_hh_l0 or neither")
     rows = cell.gates * cell.hidden_size
-    weight_ih = arrays.pop("weight_ih_l0")
+    weight_ih = real_array("weight_ih_l0", arrays.pop("weight_ih_l0"))
     zeros = np.zeros(rows, weight_ih.dtype)
     bias_ih = real_array("bias_ih_l0", arrays.pop("bias_ih_l0", zeros), shape=(rows,))
     bias_hh = real_array("bias_hh_l0", arrays.pop("bias_hh_l0", zeros), shape=(rows,)).copy()
@@ -55,7 +58,7 @@ def from_torch(cell, state_dict):
 
 
 def to_torch(cell, params):
-    """The inverse of `from_torch`: all of the bias goes into ``bias_ih_l0``, but ``bias_n`` of a GRU.
+    """The inverse of `from_torch`: all biases go into ``bias_ih_l0``, but ``bias_n`` of a GRU.
 
     Merging two biases cannot be undone, so the round trip preserves the function, not the numbers.
 
@@ -69,7 +72,8 @@ def to_torch(cell, params):
     Returns
     -------
     dict of numpy.ndarray
-        ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``; a readout keeps its names.
+        ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``; a readout keeps its
+        names.
 
     Raises
     ------

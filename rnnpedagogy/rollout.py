@@ -11,8 +11,8 @@ from rnnpedagogy._validation import broadcast_shapes, real_array
 def rollout(cell, params, state, inputs):
     """Run ``x_t = f(x_{t-1}, u_t; θ)`` from ``x_0`` over a sequence of inputs.
 
-    All leading axes broadcast: a batch of initial states, of input sequences and of parameter sets is
-    one vectorised run.
+    All leading axes broadcast: a batch of initial states, of input sequences and of parameter sets
+    is one vectorised run.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ def rollout(cell, params, state, inputs):
     Raises
     ------
     ValueError, TypeError
-        If a shape does not fit the cell, a sequence is empty, or a value is not a finite real float.
+        If a shape does not fit the cell, a sequence is empty, or a value is not a finite real
+        float.
     """
     run = prepare(cell, params, state, inputs)
     states, _ = run.forward(run.state, run.inputs)
@@ -55,9 +56,19 @@ def outputs(cell, params, states):
     Returns
     -------
     array, shape (N, …, p)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the readout is missing, or a shape does not fit the cell.
     """
-    weight_ho, bias_o = params["weight_ho"], params["bias_o"]
-    return np.einsum("...ph,...h->...p", weight_ho, cell.hidden(states)) + bias_o
+    params, lead = cell.check_params(params)
+    if "weight_ho" not in params:
+        raise ValueError("params must include a linear readout, weight_ho and bias_o")
+    states = real_array("states", states, shape=("time", ..., cell.state_size))
+    broadcast_shapes("the leading axes of parameters and states", lead, states.shape[1:-1])
+    hidden = cell.hidden(states)
+    return np.einsum("...ph,...h->...p", params["weight_ho"], hidden) + params["bias_o"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class Run:
         return self.layout.columns(inputs, self.state.dtype)
 
     def forward(self, state, inputs):
-        """States ``x_0 … x_N``, shape ``(N + 1, n, columns)``, and what the adjoint has to remember."""
+        """States ``x_0 … x_N``, shape ``(N + 1, n, columns)``, and what the adjoint needs."""
         drive = multiply_all(self.weights["weight_ih"], self.input_columns(inputs))
         drive += self.weights["bias"]
         states = np.empty((len(drive) + 1, *state.shape), state.dtype)
@@ -93,13 +104,9 @@ def prepare(cell, params, state, inputs, *, extra_batch=()):
 
 def arrange(cell, params, lead, state, inputs, *, extra_batch=()):
     """`prepare` without the checks, for parameters that are known to be good, or complex."""
-    batch = broadcast_shapes(
-        "the leading axes of parameters, state and inputs",
-        lead,
-        state.shape[:-1],
-        inputs.shape[1:-1],
-        extra_batch,
-    )
+    names = "parameters, state and inputs" + (" and targets" if extra_batch else "")
+    shapes = [lead, state.shape[:-1], inputs.shape[1:-1], extra_batch]
+    batch = broadcast_shapes(f"the leading axes of {names}", *shapes[: None if extra_batch else 3])
     layout = Layout(lead, batch)
     dtype = np.result_type(state, inputs, *params.values())
     core = {name: len(shape) for name, shape in cell.param_shapes().items()}

@@ -45,16 +45,18 @@ class Lanczos:
 def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     r"""Extreme eigenvalues of a symmetric operator from products with vectors.
 
-    An orthonormal basis :math:`Q_k` of :math:`b, Ab, \dots, A^{k-1} b` is built by the three-term recursion, with
-    full re-orthogonalisation, and :math:`A` is replaced by the tridiagonal :math:`T_k = Q_k^\mathsf{T} A Q_k`.
-    The eigenvalue of largest *magnitude*, of either sign, decides when to stop.
+    An orthonormal basis :math:`Q_k` of :math:`b, Ab, \dots, A^{k-1} b` is built by the three-term
+    recursion, with full re-orthogonalisation, and :math:`A` is replaced by the tridiagonal
+    :math:`T_k = Q_k^\mathsf{T} A Q_k`. The eigenvalue of largest *magnitude*, of either sign,
+    decides when to stop.
 
     Parameters
     ----------
     operator : callable
         ``A``: an array of shape ``(d,)`` to one of the same shape.
     start : array, shape (d,)
-        The vector ``b``; it must not be orthogonal to the eigenvector that is sought, which a random one is not.
+        The vector ``b``; it must not be orthogonal to the eigenvector that is sought, which a
+        random one is not.
     max_steps : int
         Largest number of products.
     tolerance : float
@@ -67,7 +69,8 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     Raises
     ------
     ValueError, TypeError
-        If the start is zero or not a finite real vector, or a number is out of range.
+        If the start is zero, it or a product is not a finite real vector of its size, or a number
+        is out of range.
 
     References
     ----------
@@ -82,7 +85,7 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
         raise ValueError("start must not be the zero vector")
     basis, diagonal, off_diagonal = [start / size], [], []
     while True:
-        image = operator(basis[-1])
+        image = real_array("operator(vector)", operator(basis[-1]), shape=start.shape)
         diagonal.append(basis[-1] @ image)
         for _ in range(2):  # twice is enough
             Q = np.stack(basis, axis=1)
