@@ -1,0 +1,235 @@
+"""The tables of ``python -m benchmarks``: ratios first, since milliseconds belong to one machine."""
+
+import argparse
+import json
+import platform
+import tracemalloc
+from importlib.metadata import version
+from pathlib import Path
+
+import autograd
+import numpy as np
+
+from benchmarks.rivals import (
+    autograd_gradient,
+    installed,
+    jax_gradient,
+    torch_gradient,
+    torch_network,
+)
+from benchmarks.timing import geometric_mean, interleave, ratio
+from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.costs import Cost
+from rnnpedagogy.gradients import bptt, hessian_vector_product
+from rnnpedagogy.rollout import rollout
+
+SIZES = ((200, 10, 400), (50, 100, 200), (32, 32, 100), (8, 64, 100))  # hidden, batch, length
+CELLS = {"LSTM": LSTM, "tanh": Elman}
+RIVALS = {"torch": torch_gradient, "jax": jax_gradient, "autograd": autograd_gradient}
+
+
+def random_cost(cell, batch, length, dtype):
+    """A squared error on random data, and parameters to evaluate it at."""
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(2, length, batch, cell.input_size)).astype(dtype)
+    return Cost(cell, inputs, targets), cell.init_params(rng, output_size=1, dtype=dtype)
+
+
+def agree(ours, theirs, dtype):
+    """Whether two pairs of value and gradient are the same up to rounding."""
+    pairs = [(ours[0], theirs[0])] + [(ours[1][name], theirs[1][name]) for name in theirs[1]]
+    return all(np.abs(a - b).max() <= 5000 * np.finfo(dtype).eps * np.abs(b).max() for a, b in pairs)
+
+
+def gradients(rounds):
+    """One value and gradient, against every library at hand."""
+    print("\nOne gradient: time of this package / time of the other (below 1: this one is faster)")
+    head = f"{'':6}{'':9}{'hidden/batch/length':>20}"
+    print(head + "".join(f"{'/ ' + name:>12}" for name in RIVALS) + f"{'ms':>10}")
+    means = {}
+    for kind, make in CELLS.items():
+        for dtype in (np.float64, np.float32):
+            table = {name: [] for name in RIVALS}
+            for size in SIZES:
+                hidden, batch, length = size
+                cost, params = random_cost(make(1, hidden), batch, length, dtype)
+
+                def ours(cost=cost, params=params):
+                    gradient = bptt(cost, params)
+                    return gradient.value, gradient.params
+
+                runs = {"ours": ours}
+                for name, rival in RIVALS.items():
+                    if name == "autograd" and dtype is np.float32:
+                        continue
+                    run = rival(cost, params)
+                    if run is not None:
+                        if not agree(ours(), run(), dtype):
+                            raise AssertionError(f"{name} computes another gradient")
+                        runs[name] = run
+                seconds = interleave(runs, rounds=rounds, few=("autograd",))
+                cells = ""
+                for name in RIVALS:
+                    if name in seconds:
+                        table[name].append(ratio(seconds["ours"], seconds[name]))
+                    cells += f"{table[name][-1]:12.2f}" if name in seconds else f"{'–':>12}"
+                print(
+                    f"{kind:6}{np.dtype(dtype).name:9}{f'{hidden}/{batch}/{length}':>20}{cells}"
+                    f"{1e3 * np.median(seconds['ours']):10.1f}",
+                    flush=True,
+                )
+            cells = ""
+            for name, ratios in table.items():
+                if ratios:
+                    means[kind, np.dtype(dtype).name, name] = geometric_mean(ratios), max(ratios)
+                cells += f"{geometric_mean(ratios):12.2f}" if ratios else f"{'–':>12}"
+            print(f"{'':15}{'geometric mean':>20}{cells}\n")
+    return means
+
+
+def targets(means):
+    """The project's targets next to what was measured."""
+    print("Targets (geometric mean; worst size)")
+    for (kind, dtype, rival), (mean, worst) in means.items():
+        if (dtype, rival) == ("float64", "autograd"):
+            wanted, met = "at least 4 times as fast", mean <= 1 / 4
+        elif (dtype, rival) == ("float64", "torch"):
+            wanted, met = "no slower", mean <= 1
+        elif (dtype, rival) == ("float32", "torch"):
+            wanted, met = "mean at most 1.3, worst at most 2.2", mean <= 1.3 and worst <= 2.2
+        else:
+            continue
+        print(
+            f"  {kind:6}{dtype:9}{rival:10}{wanted:38}{mean:6.2f};{worst:6.2f}   "
+            f"{'met' if met else 'MISSED'}"
+        )
+
+
+def length(rounds, longest):
+    """The cost of a gradient is linear in the length of the sequence."""
+    print("\nTime of a gradient per step, over that of the shortest sequence (LSTM, 16 units, batch 8)")
+    runs, lengths = {}, [50 * 2**k for k in range(8) if 50 * 2**k <= longest]
+    for steps in lengths:
+        cost, params = random_cost(LSTM(1, 16), 8, steps, np.float64)
+        runs[steps] = lambda cost=cost, params=params: bptt(cost, params)
+    seconds = interleave(runs, rounds=rounds)
+    for steps in lengths:
+        per_step = ratio(seconds[steps], seconds[lengths[0]]) * lengths[0] / steps
+        print(f"  N = {steps:5}{per_step:8.2f}")
+
+
+def checkpoints(rounds):
+    """What checkpoints cost in time and save in memory."""
+    print("\nCheckpointed backpropagation against plain (LSTM, 32 units, batch 32, float64)")
+    for steps in (100, 400, 1600):
+        cost, params = random_cost(LSTM(1, 32), 32, steps, np.float64)
+        runs = {
+            flag: lambda flag=flag, cost=cost, params=params: bptt(cost, params, checkpoint=flag)
+            for flag in (True, False)
+        }
+        seconds = interleave(runs, rounds=rounds)
+        peaks = {}
+        for flag, run in runs.items():
+            tracemalloc.start()
+            run()
+            peaks[flag] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        print(
+            f"  N = {steps:5}   time × {ratio(seconds[True], seconds[False]):4.2f}   "
+            f"peak memory × {peaks[True] / peaks[False]:5.3f}"
+        )
+
+
+def autograd_product(cost, params):
+    product, _ = autograd.make_hvp(cost.step_by_step)(params)
+    return product(params)
+
+
+def hessian(rounds):
+    """A Hessian-vector product by the complex step against two nested passes of autograd."""
+    print("\nHessian-vector product: time of this package / time of autograd (16 units, batch 8, N = 100)")
+    for kind, make in CELLS.items():
+        cost, params = random_cost(make(1, 16), 8, 100, np.float64)
+        runs = {
+            "ours": lambda cost=cost, params=params: hessian_vector_product(cost, params, params),
+            "autograd": lambda cost=cost, params=params: autograd_product(cost, params),
+            "gradient": lambda cost=cost, params=params: bptt(cost, params),
+        }
+        seconds = interleave(runs, rounds=rounds, few=("autograd",))
+        print(
+            f"  {kind:6}{ratio(seconds['ours'], seconds['autograd']):8.3f}"
+            f"   ({ratio(seconds['ours'], seconds['gradient']):.1f} gradients)"
+        )
+
+
+def sweep(rounds, values=5000, steps=200, sample=100):
+    """One batched rollout over parameter values against a loop over them."""
+    print(f"\nSweep of {values} parameter values × {steps} steps, LSTM of two units")
+    runs = {}
+    for dtype in (np.float64, np.float32):
+        rng = np.random.default_rng(0)
+        cell = LSTM(1, 2)
+        inputs = rng.normal(size=(steps, 1)).astype(dtype)
+        scale = np.linspace(0, 4, values, dtype=dtype)
+        params = cell.init_params(rng, output_size=1, dtype=dtype)
+        swept = {name: params[name] for name in cell.param_shapes()}
+        swept["weight_hh"] = scale[:, np.newaxis, np.newaxis] * params["weight_hh"]
+        state = cell.zero_state(dtype=dtype)
+        name = np.dtype(dtype).name
+        runs[name] = lambda cell=cell, swept=swept, state=state, inputs=inputs: rollout(
+            cell, swept, state, inputs
+        )
+        if installed("torch"):
+            import torch
+
+            network, _ = torch_network(cell, params)
+            sequence = torch.from_numpy(inputs)
+            weights = torch.from_numpy(swept["weight_hh"][:: values // sample])
+
+            def loop(network=network, sequence=sequence, weights=weights):
+                with torch.inference_mode():
+                    for weight in weights:
+                        network.weight_hh_l0.copy_(weight)
+                        network(sequence)
+
+            runs[f"torch {name}"] = loop
+    seconds = interleave(runs, rounds=rounds)
+    for name in ("float64", "float32"):
+        line = f"  {name}: {1e3 * np.median(seconds[name]):.0f} ms"
+        if f"torch {name}" in seconds:
+            loop_seconds = seconds[f"torch {name}"] * (values / sample)
+            line += f", {1 / ratio(seconds[name], loop_seconds):.0f} times as fast as a torch loop"
+        print(line)
+    if installed("torch"):
+        print(f"  (the loop is timed on {sample} of the values and extrapolated)")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few repetitions, shorter sequences")
+    parser.add_argument("--json", type=Path, help="also write the ratios of the gradients here")
+    options = parser.parse_args()
+    rounds = 5 if options.quick else 25
+
+    libraries = [name for name in ("numpy", "autograd", "torch", "jax") if installed(name)]
+    print(f"Python {platform.python_version()},", ", ".join(f"{n} {version(n)}" for n in libraries))
+    config = np.show_config(mode="dicts")
+    blas = config["Build Dependencies"]["blas"]
+    simd = config["SIMD Extensions"]
+    print(
+        f"{platform.machine()}, {blas['name']} {blas['version']}, NumPy uses "
+        f"{', '.join(simd.get('found', [])) or 'its baseline'}; one thread each"
+    )
+    means = gradients(rounds)
+    targets(means)
+    length(rounds, 1600 if options.quick else 6400)
+    checkpoints(rounds)
+    hessian(rounds)
+    sweep(rounds)
+    if options.json:
+        record = {" ".join(key): {"mean": m, "worst": w} for key, (m, w) in means.items()}
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
