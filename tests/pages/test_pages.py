@@ -1,0 +1,194 @@
+"""The built book in a browser: from the file system, and from a server for axe-core.
+
+`make test-pages` builds the book and runs this; it needs Debian's Chromium, or playwright's.
+"""
+
+import functools
+import http.server
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+HTML = Path(__file__).parents[2] / "_build" / "html"
+PAGES = sorted(
+    path.relative_to(HTML).as_posix()
+    for folder in ("book", "notebooks")
+    for path in (HTML / folder).rglob("*.html")
+)
+CHROMIUM = shutil.which("chromium")  # or else the one that playwright has installed
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+
+# The theme declares this constant in two scripts of one page; without a button for live code
+# neither is used.
+SCRIPT_ERRORS_OF_THE_THEME = {"Identifier 'THEBE_JS_URL' has already been declared"}
+
+# What axe-core finds in the theme and in docutils, by rule and by the element it is about.
+AXE_OF_THE_THEME = {
+    "region": ('class="sidebar-primary-item"',),  # the book's title stands outside the navigation
+    # The bibliography: a role that was given up after docutils had taken it.
+    "aria-allowed-role": ('role="doc-biblioentry"',),
+    "aria-deprecated-role": ('role="doc-biblioentry"',),
+    "aria-required-children": ('class="citation-list"',),
+}
+
+pytestmark = pytest.mark.pages
+
+
+def test_the_book_is_built():
+    assert PAGES, f"no page in {HTML}: run make book"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = functools.partial(Quiet, directory=HTML)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def opened(browser):
+    """A function that opens a page and fails at the end of the test on what went wrong in it."""
+    contexts, wrong = [], []
+    scripts = True
+
+    def request_failed(request):
+        # A browser refuses fonts that are preloaded from a file, and scripts if it is told to.
+        expected = {"font"} if scripts else {"font", "script"}
+        if not (request.url.startswith("file:") and request.resource_type in expected):
+            wrong.append(f"request failed: {request.url}")
+
+    def requested(request):
+        if not request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:")):
+            wrong.append(f"request to the network: {request.url}")
+
+    def script_failed(error):
+        if error.message not in SCRIPT_ERRORS_OF_THE_THEME:
+            wrong.append(f"script error: {error.message}")
+
+    def open_page(address, *, width=1280, **settings):
+        nonlocal scripts
+        scripts = settings.get("java_script_enabled", True)
+        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", requested)
+        page.on("requestfailed", request_failed)
+        page.on("pageerror", script_failed)
+        page.goto(address)
+        if scripts:
+            page.evaluate("window.MathJax?.startup?.promise")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_from_the_file_system_and_shows_its_mathematics(opened, name):
+    page = opened((HTML / name).as_uri())
+    assert page.locator(".bd-article h1").count() == 1
+    formulas = page.locator(".math").count()
+    page.wait_for_function(
+        "n => document.querySelectorAll('.math mjx-container').length >= n", arg=formulas
+    )
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_not_wider_than_the_screen(opened, name, width):
+    page = opened((HTML / name).as_uri(), width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for picture in page.locator("figure.rnn-figure svg:visible").all():
+        box = picture.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
+def test_every_slider_moves_by_keyboard_and_by_mouse(opened, name):
+    page = opened((HTML / name).as_uri())
+    sliders = page.locator(".rnn-slider").all()
+    assert sliders, "no slider on this page"
+    for slider in sliders:
+        control = slider.get_by_role("slider")
+        assert control.get_attribute("aria-valuetext")
+
+        def seen(slider=slider, control=control):
+            frames = slider.locator(".rnn-frame:visible")
+            assert frames.count() == 1
+            assert frames.locator("svg").get_attribute("aria-label")
+            text = control.get_attribute("aria-valuetext")
+            assert slider.locator("output").inner_text() == text
+            return text, frames.inner_html()
+
+        before = page.evaluate("document.documentElement.scrollHeight")
+        control.focus()
+        page.keyboard.press("Home")
+        first = seen()
+        page.keyboard.press("ArrowRight")
+        second = seen()
+        page.keyboard.press("End")
+        last = seen()
+        assert len({first, second, last}) == min(3, int(control.get_attribute("max")) + 1)
+        assert len({picture for _, picture in (first, second, last)}) > 1
+        assert page.evaluate("document.documentElement.scrollHeight") == before
+        box = control.bounding_box()
+        page.mouse.click(box["x"] + 4, box["y"] + box["height"] / 2)
+        assert seen() == first
+        said = slider.locator(".rnn-said")
+        page.wait_for_timeout(800)
+        assert said.inner_text() == slider.locator(".rnn-frame:visible svg").get_attribute(
+            "aria-label"
+        )
+
+
+def test_without_scripts_a_slider_is_a_figure(opened):
+    name = next(name for name in PAGES if name.startswith("notebooks/"))
+    page = opened((HTML / name).as_uri(), java_script_enabled=False)
+    slider = page.locator(".rnn-slider").first
+    assert slider.locator(".rnn-frame:visible").count() == 1
+    assert not slider.locator(".rnn-control").is_visible()
+
+
+def test_on_paper_a_slider_is_a_grid_of_stills(opened):
+    name = next(name for name in PAGES if name.startswith("notebooks/"))
+    page = opened((HTML / name).as_uri())
+    page.emulate_media(media="print")
+    slider = page.locator(".rnn-slider").first
+    assert 2 <= slider.locator(".rnn-frame:visible").count() <= 4
+    assert not slider.locator(".rnn-control").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible(opened, server, name, scheme):
+    page = opened(f"{server}/{name}", color_scheme=scheme)
+    assert page.locator("html").get_attribute("data-theme") == scheme
+    found = [
+        f"{rule['id']}: {node['target'][0]}: {node['failureSummary']}"
+        for rule in Axe().run(page).response["violations"]
+        for node in rule["nodes"]
+        if not any(part in node["html"] for part in AXE_OF_THE_THEME.get(rule["id"], ()))
+    ]
+    assert not found, "\n".join(found)
