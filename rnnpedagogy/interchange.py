@@ -53,7 +53,9 @@ def from_torch(cell, state_dict):
         params["bias_n"] = bias_hh[2 * cell.hidden_size :].copy()
         bias_hh[2 * cell.hidden_size :] = 0
     params["bias"] = bias_ih + bias_hh
-    params, _ = cell.check_params(params | arrays)
+    params, lead = cell.check_params(params | arrays)
+    if lead:
+        raise ValueError(f"from_torch takes one network, got leading axes of shape {lead}")
     return {name: array.copy() for name, array in params.items()}
 
 
