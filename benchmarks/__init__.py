@@ -1,10 +1,11 @@
-"""How fast the package is, next to other libraries: ``python -m benchmarks`` in the repository's root.
+"""How fast the package is, next to other libraries: ``python -m benchmarks``.
 
-One thread for everybody. The variables are read when a library is loaded, so they are set here, before NumPy.
+One thread for everybody. The variables are read when a library is loaded, so they are set here,
+before NumPy is imported.
 """
 
 import os
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-    os.environ[_name] = "1"
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{_library}_NUM_THREADS"] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"

@@ -1,4 +1,4 @@
-"""The tables of ``python -m benchmarks``: ratios first, since milliseconds belong to one machine."""
+"""The tables of ``python -m benchmarks``: ratios, since milliseconds belong to one machine."""
 
 import argparse
 import json
@@ -38,7 +38,8 @@ def random_cost(cell, batch, length, dtype):
 def agree(ours, theirs, dtype):
     """Whether two pairs of value and gradient are the same up to rounding."""
     pairs = [(ours[0], theirs[0])] + [(ours[1][name], theirs[1][name]) for name in theirs[1]]
-    return all(np.abs(a - b).max() <= 5000 * np.finfo(dtype).eps * np.abs(b).max() for a, b in pairs)
+    rounding = 5000 * np.finfo(dtype).eps
+    return all(np.abs(a - b).max() <= rounding * np.abs(b).max() for a, b in pairs)
 
 
 def gradients(rounds):
@@ -107,7 +108,7 @@ def targets(means):
 
 def length(rounds, longest):
     """The cost of a gradient is linear in the length of the sequence."""
-    print("\nTime of a gradient per step, over that of the shortest sequence (LSTM, 16 units, batch 8)")
+    print("\nTime of a gradient per step / that of the shortest sequence (LSTM, 16 units, batch 8)")
     runs, lengths = {}, [50 * 2**k for k in range(8) if 50 * 2**k <= longest]
     for steps in lengths:
         cost, params = random_cost(LSTM(1, 16), 8, steps, np.float64)
@@ -147,7 +148,9 @@ def autograd_product(cost, params):
 
 def hessian(rounds):
     """A Hessian-vector product by the complex step against two nested passes of autograd."""
-    print("\nHessian-vector product: time of this package / time of autograd (16 units, batch 8, N = 100)")
+    print(
+        "\nHessian-vector product: time of this package / autograd's (16 units, batch 8, N = 100)"
+    )
     for kind, make in CELLS.items():
         cost, params = random_cost(make(1, 16), 8, 100, np.float64)
         runs = {

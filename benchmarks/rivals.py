@@ -1,7 +1,7 @@
 """The same gradient by other libraries, each written as its users would write it.
 
-Each function takes a cost of this package and its parameters, and returns a function without arguments that computes
-value and gradient; `None` where the library is not installed.
+Each function takes a cost of this package and its parameters, and returns a function without
+arguments that computes value and gradient; `None` where the library is not installed.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ def installed(name):
 
 
 def autograd_gradient(cost, params):
-    """Reverse mode over the readable steps: what the package would be without its hand-derived adjoint."""
+    """Reverse mode over the readable steps: the package without its hand-derived adjoint."""
     value_and_grad = autograd.value_and_grad(cost.step_by_step)
     return lambda: value_and_grad(params)
 

@@ -92,16 +92,41 @@ def align(array, ndim):
 
 def multiply(weight, columns):
     """``W x`` for each column: one matrix product, or one for each parameter set."""
-    if weight.ndim == 2:
+    if weight.ndim > 2:
+        return np.einsum("gh...,h...->g...", weight, columns)
+    # OpenBLAS copies both factors into another order, except for small products. With few columns
+    # the copy takes as long as the product itself: so the rows are taken a block at a time.
+    rows, inner = weight.shape
+    block = 10**6 // (inner * columns.shape[1])
+    if block >= rows or block < 64:
         return weight @ columns
-    return np.einsum("gh...,h...->g...", weight, columns)
+    product = np.empty((rows, columns.shape[1]), columns.dtype)
+    for k in range(0, rows, block):
+        np.matmul(weight[k : k + block], columns, out=product[k : k + block])
+    return product
 
 
 def multiply_all(weight, columns):
     """``W x_t`` for all times at once: `multiply` for columns with a leading time axis."""
-    if weight.ndim == 2:
-        return np.matmul(weight, columns)
-    return np.einsum("gh...,th...->tg...", weight, columns)
+    if weight.ndim > 2:
+        return np.einsum("gh...,th...->tg...", weight, columns)
+    if weight.shape[1] == 1:
+        return weight * columns  # the same product; matmul has no fast path for it
+    return weight @ columns
+
+
+def affine_all(weight, bias, columns):
+    """``W u_t + b`` for all times at once."""
+    if weight.ndim > 2:
+        return multiply_all(weight, columns) + bias
+    # The bias is the weight of one more input, which is always one: a single product.
+    return np.concatenate([weight, bias], axis=1) @ with_ones(columns)
+
+
+def with_ones(columns):
+    """``[u_t; 1]``, the columns with a row of ones below."""
+    ones = np.ones((len(columns), 1, *columns.shape[2:]), columns.dtype)
+    return np.concatenate([columns, ones], axis=1)
 
 
 def tanh(z, out):

@@ -273,15 +273,18 @@ class LSTM(Cell):
         slope = np.broadcast_to(self._gate_rows(self.gate_slopes, gates[0]), gates[0].shape).copy()
         offset = 1 - slope
         offset[2 * H : 3 * H] = 0
-        tanh_c = np.empty_like(states[1:, :H])
-        for a, tanh_c_t, x, x_next in zip(gates, tanh_c, states[:-1], states[1:], strict=True):
-            a += multiply(weight_hh, x[:H])
+        h, c = states[:, :H], states[:, H:]
+        tanh_c = np.empty_like(c[1:])
+        steps = gates, *np.split(gates, 4, axis=1), h[:-1], c[:-1], h[1:], c[1:], tanh_c
+        for a, i, f, g, o, h_t, c_t, h_next, c_next, tanh_c_next in zip(*steps, strict=True):
+            a += multiply(weight_hh, h_t)
             tanh(a, out=a)
             a *= slope
             a += offset
-            c_next = np.multiply(a[H : 2 * H], x[H:], out=x_next[H:])
-            c_next += a[:H] * a[2 * H : 3 * H]
-            np.multiply(a[3 * H :], tanh(c_next, out=tanh_c_t), out=x_next[:H])
+            np.multiply(f, c_t, out=c_next)
+            c_next += i * g
+            tanh(c_next, out=tanh_c_next)
+            np.multiply(o, tanh_c_next, out=h_next)
         return gates, tanh_c
 
     def _backward(self, weights, tape, states, d_hidden, d_state):
@@ -297,16 +300,18 @@ class LSTM(Cell):
         d_z[:, 2 * H : 3 * H] = i * (1 - g * g)
         d_z[:, 3 * H :] = tanh_c * o * (1 - o)
         dh_dc = o * (1 - tanh_c * tanh_c)
+        by_gate = d_z.reshape(len(d_z), 4, H, *d_z.shape[2:])
         d_h, d_c = d_state[:H], d_state[H:]
-        for t in reversed(range(len(gates))):
-            d_h = d_h + d_hidden[t]
-            d_c = d_c + d_h * dh_dc[t]
-            d_z_t = d_z[t]
-            by_gate = d_z_t[: 3 * H].reshape(3, H, *d_z_t.shape[1:])
-            by_gate *= d_c
-            d_z_t[3 * H :] *= d_h
+        steps = d_z, by_gate[:, :3], by_gate[:, 3], d_hidden, dh_dc, f
+        for d_z_t, d_ifg, d_o, d_hidden_t, dh_dc_t, f_t in zip(
+            *(all_t[::-1] for all_t in steps), strict=True
+        ):
+            d_h = d_h + d_hidden_t
+            d_c = d_c + d_h * dh_dc_t
+            d_ifg *= d_c
+            d_o *= d_h
             d_h = multiply(transposed, d_z_t)
-            d_c *= f[t]
+            d_c *= f_t
         return d_z, d_z, np.concatenate([d_h, d_c])
 
 

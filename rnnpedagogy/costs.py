@@ -133,9 +133,7 @@ class Cost:
     def __call__(self, params):
         """``V(θ)``, with the leading axes of the parameters, if they have any."""
         run = self.prepare(params)
-        states, _ = run.forward(run.state, run.inputs)
-        value, _ = self.evaluate(run, states, slice(None))
-        return value
+        return sum(self.evaluate(run, states, segment)[0] for segment, states, _ in run.segments())
 
     def step_by_step(self, params):
         """``V(θ)`` as it is defined, one readable step at a time; differentiable by autograd."""

@@ -5,7 +5,7 @@ from math import comb, isqrt, prod
 
 import numpy as np
 
-from rnnpedagogy._columns import align, multiply_all
+from rnnpedagogy._columns import align, multiply_all, with_ones
 from rnnpedagogy._validation import broadcast_shapes, real_array
 from rnnpedagogy.cells import flatten, unflatten
 from rnnpedagogy.rollout import arrange, prepare
@@ -74,18 +74,18 @@ def bptt(cost, params, *, initial_state=False, checkpoint=False):
 
 def _bptt(cost, params, lead, *, initial_state=False, checkpoint=False):
     run = cost.arrange(params, lead)
-    length = isqrt(cost.steps - 1) + 1 if checkpoint else cost.steps
-    segments = [slice(k, min(k + length, cost.steps)) for k in range(0, cost.steps, length)]
-
-    starts = [run.state]
-    for segment in segments[:-1]:
-        states, _ = run.forward(starts[-1], run.inputs[segment])
-        starts.append(states[-1].copy())
+    if checkpoint:
+        segments = run.segments(isqrt(cost.steps - 1) + 1)
+        kept = [(segment, states[0].copy(), None) for segment, states, _ in segments]
+    else:
+        kept = list(run.segments())
 
     value, total = 0.0, {}
     d_state = np.zeros_like(run.state)
-    for start, segment in zip(reversed(starts), reversed(segments), strict=True):
-        states, tape = run.forward(start, run.inputs[segment])
+    while kept:
+        segment, states, tape = kept.pop()
+        if checkpoint:
+            states, tape = run.forward(states, run.inputs[segment])
         part, d_outputs = cost.evaluate(run, states, segment)
         d_outputs = run.layout.columns(d_outputs, states.dtype)
         d_hidden = multiply_all(run.weights["weight_ho"].swapaxes(0, 1), d_outputs)
@@ -111,10 +111,11 @@ def _bptt(cost, params, lead, *, initial_state=False, checkpoint=False):
 def _cell_terms(run, inputs, states, d_inputs, d_recurrent):
     """``Σ_t B_tᵀ λ_t`` of one segment, from the adjoints of ``W_ih u + bias`` and of ``W_hh h``."""
     layout, hidden = run.layout, states[:-1, : run.cell.hidden_size]
+    affine = layout.outer_sum(d_inputs, with_ones(run.input_columns(inputs)))
     return {
-        "weight_ih": layout.outer_sum(d_inputs, run.input_columns(inputs)),
+        "weight_ih": affine[..., :-1],
         "weight_hh": layout.outer_sum(d_recurrent, hidden),
-        "bias": layout.bias_sum(d_inputs),
+        "bias": affine[..., -1],
     } | run.cell.extra_gradients(d_recurrent, layout)
 
 

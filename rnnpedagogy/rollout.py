@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._columns import Layout, multiply_all
+from rnnpedagogy._columns import Layout, affine_all
 from rnnpedagogy._validation import broadcast_shapes, real_array
 
 
@@ -37,8 +37,8 @@ def rollout(cell, params, state, inputs):
         float.
     """
     run = prepare(cell, params, state, inputs)
-    states, _ = run.forward(run.state, run.inputs)
-    return run.layout.rows(states[1:])
+    states = np.concatenate([states[1:] for _, states, _ in run.segments()])
+    return run.layout.rows(states)
 
 
 def outputs(cell, params, states):
@@ -71,6 +71,10 @@ def outputs(cell, params, states):
     return np.einsum("...ph,...h->...p", params["weight_ho"], hidden) + params["bias_o"]
 
 
+CACHE = 2**21  # bytes
+SHORTEST = 8  # steps
+
+
 @dataclass(frozen=True)
 class Run:
     """A cell, its weights and its data in the inner layout, ready for fast passes."""
@@ -87,11 +91,27 @@ class Run:
 
     def forward(self, state, inputs):
         """States ``x_0 … x_N``, shape ``(N + 1, n, columns)``, and what the adjoint needs."""
-        drive = multiply_all(self.weights["weight_ih"], self.input_columns(inputs))
-        drive += self.weights["bias"]
+        weight_ih, bias = self.weights["weight_ih"], self.weights["bias"]
+        drive = affine_all(weight_ih, bias, self.input_columns(inputs))
         states = np.empty((len(drive) + 1, *state.shape), state.dtype)
         states[0] = state
         return states, self.cell._forward(self.weights, drive, states)
+
+    def segments(self, length=None):
+        """Run through all inputs in segments, each a slice of the steps with its `forward`.
+
+        Unless ``length`` says otherwise, a segment has as many steps as the processor's cache
+        holds: what is done for all of its steps at once then need not wait for the memory.
+        """
+        if length is None:
+            step = self.cell.gates * self.state[: self.cell.hidden_size].nbytes
+            length = max(SHORTEST, CACHE // step)
+        state = self.state
+        for k in range(0, len(self.inputs), length):
+            segment = slice(k, min(k + length, len(self.inputs)))
+            states, tape = self.forward(state, self.inputs[segment])
+            yield segment, states, tape
+            state = states[-1]
 
 
 def prepare(cell, params, state, inputs, *, extra_batch=()):
