@@ -26,8 +26,9 @@ every_at = pytest.mark.parametrize("at", ["all", "last"])
 some_examples = settings(max_examples=25, deadline=None, derandomize=True)
 
 # Two ways to the same number differ by a few roundings for each operation on the longest way
-# through the computation: here at most 10 steps of sums of at most 10 terms, forwards and backwards, with
-# derivatives of about one, which do not amplify. With a constant of 2.5 that is 500 units.
+# through the computation: here at most 10 steps of sums of at most 10 terms, forwards and
+# backwards, with derivatives of about one, which do not amplify. With a constant of 2.5 that is
+# 500 units.
 UNITS = 500
 
 

