@@ -118,7 +118,9 @@ def multiply_all(weight, columns):
 def affine_all(weight, bias, columns):
     """``W u_t + b`` for all times at once."""
     if weight.ndim > 2:
-        return multiply_all(weight, columns) + bias
+        product = multiply_all(weight, columns)
+        product += bias
+        return product
     # The bias is the weight of one more input, which is always one: a single product.
     return np.concatenate([weight, bias], axis=1) @ with_ones(columns)
 

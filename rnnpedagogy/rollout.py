@@ -37,7 +37,9 @@ def rollout(cell, params, state, inputs):
         float.
     """
     run = prepare(cell, params, state, inputs)
-    states = np.concatenate([states[1:] for _, states, _ in run.segments()])
+    states = np.empty((len(run.inputs), *run.state.shape), run.state.dtype)
+    for segment, part, _ in run.segments():
+        states[segment] = part[1:]
     return run.layout.rows(states)
 
 
