@@ -27,6 +27,7 @@ from strategies import (
 from rnnpedagogy.cells import Elman, flatten, unflatten
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import (
+    _noise,
     bptt,
     check_gradient,
     hessian_vector_product,
@@ -234,6 +235,15 @@ def test_the_check_states_how_large_its_error_may_be():
     # Where truncation and rounding balance, the first is half the second.
     np.testing.assert_allclose(check.truncation, check.rounding / 2, rtol=1e-12)
     assert check.bound < 1e-8 * abs(check.derivative)
+
+
+def test_noise_is_told_from_a_smooth_function():
+    # Third differences of the parabola vanish. From nine values the estimate has few degrees of
+    # freedom: it scatters by about half of σ and, as a root, lies below it by about a tenth.
+    parabola = np.linspace(0, 1, 9) ** 2
+    noise = 1e-6 * np.random.default_rng(0).normal(size=(400, 9))
+    mean = np.mean([_noise(parabola + sample) for sample in noise])
+    assert 0.75e-6 < mean < 1.05e-6
 
 
 # -------------------------------------------------------------------------------- properties
@@ -493,6 +503,18 @@ def test_long_products_neither_overflow_nor_vanish(gain):
     t = np.arange(1, 2001)
     atol = 2000 * 10 * np.finfo(float).eps * max(1, 2000 * abs(np.log(gain)))
     np.testing.assert_allclose(products.log_norm, t * np.log(gain), rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("kind", ["tanh", "LSTM", "GRU"])
+def test_long_products_of_a_network_with_a_large_gain_are_numbers(kind):
+    rng = np.random.default_rng(0)
+    cell = CELLS[kind](0, 4)
+    params = {name: 30 * array for name, array in draw_params(cell, rng).items()}
+    start = rng.uniform(-1, 1, size=(5, cell.state_size))
+    _, jacobians = state_jacobians(cell, params, start, np.zeros((2000, 0)))
+    log_norm = jacobian_products(jacobians).log_norm
+    assert not np.isnan(log_norm).any()
+    assert (log_norm < np.inf).all()
 
 
 @pytest.mark.parametrize("matrix", [[[0.0, 1.0], [0.0, 0.0]], [[2.0, -4.0], [1.0, -2.0]]])
