@@ -321,10 +321,11 @@ def jacobian_products(jacobians, *, to_end=False):
     order = range(len(jacobians))
     for t in reversed(order) if to_end else order:
         product = product @ jacobians[t] if to_end else jacobians[t] @ product
-        size = np.linalg.norm(product, axis=(-2, -1))
-        product = product / np.where(size > 0, size, 1)[..., np.newaxis, np.newaxis]
-        with np.errstate(divide="ignore"):
-            total = total + np.log(size)
+        for norm in (1, "fro"):  # sums of entries first: their squares may over- or underflow
+            size = np.linalg.norm(product, norm, axis=(-2, -1))
+            product = product / np.where(size > 0, size, 1)[..., np.newaxis, np.newaxis]
+            with np.errstate(divide="ignore"):
+                total = total + np.log(size)
         log_scale[t], direction[t] = total, product
     return JacobianProducts(log_scale, direction)
 
@@ -449,7 +450,7 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
     """
     params, _ = cost.check_params(params, single="check_gradient")
     theta = flatten(params)
-    eps = np.finfo(theta.dtype).eps
+    eps = float(np.finfo(theta.dtype).eps)
     v = rng.normal(size=theta.size).astype(theta.dtype)
     v /= np.linalg.norm(v)
     batch_axes = (1,) * len(cost.arrange(params, ()).layout.batch)
@@ -469,7 +470,13 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
     plus, minus = along([step, -step])
     difference = float(plus - minus) / (2 * step)
     gradient = bptt(cost, params).params if gradient is None else gradient
-    derivative = float(flatten({name: gradient[name] for name in params}) @ v)
+    if gradient.keys() != params.keys():
+        raise ValueError(f"gradient must have the keys {sorted(params)}, got {sorted(gradient)}")
+    gradient = {
+        name: real_array(f"gradient[{name!r}]", gradient[name], shape=array.shape)
+        for name, array in params.items()
+    }
+    derivative = float(flatten(gradient) @ v)
     truncation, rounding = step**2 * third / 6, noise / step
     return GradientCheck(
         derivative=derivative,

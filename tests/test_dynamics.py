@@ -178,6 +178,16 @@ def test_the_result_does_not_depend_on_how_the_orbit_is_cut(settings):
     assert cut.block_means.shape == (settings.get("blocks", 10), 3)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_block_means_are_sorted_as_their_mean(seed):
+    # In four steps the frame has no time to find the order by itself.
+    rng = np.random.default_rng(seed)
+    growing = linear(np.diag([0.5, 1.0, 2.0]))
+    found = lyapunov_spectrum(growing, np.zeros(3), steps=4, blocks=2, rng=rng)
+    assert (np.diff(found.exponents) <= 0).all()
+    np.testing.assert_allclose(found.block_means.mean(axis=0), found.exponents, atol=10 * EPS)
+
+
 def test_fewer_exponents_are_the_first_of_all():
     system, start = driven_network()
     everything = lyapunov_spectrum(system, start, steps=500, transient=500)

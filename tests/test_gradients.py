@@ -505,6 +505,15 @@ def test_long_products_neither_overflow_nor_vanish(gain):
     np.testing.assert_allclose(products.log_norm, t * np.log(gain), rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "entry"), [("f4", 1e-30), ("f4", 1e30), ("f8", 1e-200), ("f8", 1e200)]
+)
+def test_entries_whose_squares_are_not_numbers_are_multiplied(dtype, entry):
+    log_norm = jacobian_products(np.full((3, 2, 2), entry, dtype)).log_norm
+    expected = np.arange(1, 4) * np.log(2 * entry)  # [[1, 1], [1, 1]] has the norm 2
+    np.testing.assert_allclose(log_norm, expected, rtol=10 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("kind", ["tanh", "LSTM", "GRU"])
 def test_long_products_of_a_network_with_a_large_gain_are_numbers(kind):
     rng = np.random.default_rng(0)
@@ -587,6 +596,16 @@ def test_bad_directions_are_named(changes, error, message):
     cost, params = problem("GRU")
     with pytest.raises(error, match=message):
         hessian_vector_product(cost, params, params | changes)
+
+
+def test_a_gradient_that_does_not_fit_is_named():
+    cost, params = problem("GRU")
+    for changes, message in (
+        ({"more": np.zeros(3)}, "gradient must have the keys .*, got .*'more'"),
+        ({"bias": np.zeros(3)}, r"got gradient\['bias'\] of shape \(3,\), expected \(9,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_gradient(cost, params, np.random.default_rng(0), gradient=params | changes)
 
 
 @pytest.mark.parametrize("derivative", [bptt, rtrl])

@@ -42,6 +42,13 @@ def test_ritz_pairs_are_sorted_orthonormal_and_within_their_residuals():
     assert (distance <= found.residuals + 100 * EPS).all()
 
 
+def test_the_basis_stays_orthonormal_where_eigenvalues_differ_by_many_orders():
+    values = np.logspace(-12, 0, 60)
+    found = lanczos(diagonal(*values), np.ones(60), max_steps=30, tolerance=1e-300)
+    Y = found.eigenvectors
+    np.testing.assert_allclose(Y.T @ Y, np.eye(len(Y.T)), atol=100 * EPS)
+
+
 def test_all_steps_give_all_eigenvalues():
     A = np.random.default_rng(0).normal(size=(8, 8))
     A += A.T
@@ -62,7 +69,7 @@ def test_all_steps_give_all_eigenvalues():
     ],
 )
 def test_an_exhausted_krylov_space_ends_the_iteration(values, start, expected):
-    found = lanczos(diagonal(*values), np.array(start))
+    found = lanczos(diagonal(*values), np.array(start), tolerance=1e-300)
     assert found.converged
     assert found.steps == len(expected)
     np.testing.assert_allclose(found.eigenvalues, expected, atol=100 * EPS * max(np.abs(values)))
