@@ -1,4 +1,8 @@
-"""Interleaved measurements: on a shared machine only ratios within one run mean anything."""
+"""Interleaved measurements: on a shared machine only ratios within one run mean anything.
+
+Time is that of the processor: with one thread each it is the time on the clock, less the turns that
+other programs had.
+"""
 
 import time
 
@@ -24,19 +28,19 @@ def interleave(runs, *, rounds, few=(), few_rounds=3):
     repeats = {}
     for name, run in runs.items():
         run()
-        started = time.perf_counter()
+        started = time.process_time()
         run()
         # A sample of at least ten milliseconds: a shorter one measures the scheduler.
-        repeats[name] = int(np.ceil(0.01 / (time.perf_counter() - started)))
+        repeats[name] = int(np.ceil(0.01 / (time.process_time() - started)))
     seconds = {name: [] for name in runs}
     for k in range(max(rounds, few_rounds)):
         for name, run in runs.items():
             if k >= (few_rounds if name in few else rounds):
                 continue
-            started = time.perf_counter()
+            started = time.process_time()
             for _ in range(repeats[name]):
                 run()
-            seconds[name].append((time.perf_counter() - started) / repeats[name])
+            seconds[name].append((time.process_time() - started) / repeats[name])
     return {name: np.array(samples) for name, samples in seconds.items()}
 
 
