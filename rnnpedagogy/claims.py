@@ -48,7 +48,7 @@ class Claim:
     def anchor(self):
         """The HTML id of the claim, the same in every build."""
         digest = hashlib.sha256(self.statement.encode()).hexdigest()
-        return f"claim-{self.identifier}-{digest[:8]}"
+        return f"claim-{self.identifier.replace('.', '-')}-{digest[:8]}"
 
     def __str__(self):
         required = f", required {self.bound}" if self.bound else ""

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -96,5 +97,6 @@ def test_what_is_displayed_carries_the_record_and_the_anchor():
     assert f'id="{record["anchor"]}"' in data["text/html"]
     assert "a &lt; b &amp; c" in data["text/html"]
     assert "a < b & c" in data["text/plain"]
+    assert re.fullmatch(r"[\w-]+", claim.anchor)  # the theme takes it for a CSS selector
     other = check("C1.1", "another statement", measured="<", holds=True)
     assert other.anchor != claim.anchor

@@ -110,19 +110,19 @@ def fill(app, doctree, page):
         }
         sections = []
         if differing:
-            sections.append(section(app, page, "Claims that came out otherwise", differing, "-"))
+            sections.append(section(app, page, "Claims that came out otherwise", differing))
         else:
-            sections.append(nodes.paragraph(text="No claim so far came out otherwise."))
-        sections.append(section(app, page, "All claims", found, ""))
+            sections.append(nodes.paragraph(text="No claim came out otherwise."))
+        sections.append(section(app, page, "All claims", found))
         place.replace_self(sections)
 
 
-def section(app, page, title, found, suffix):
+def section(app, page, title, found):
     """Write one list of claims."""
     block = nodes.section(ids=[nodes.make_id(title)])
     block += nodes.title(text=title)
     for identifier, (claim, checks) in found.items():
-        entry = nodes.container(classes=["rnn-claims"], ids=[f"{identifier}{suffix}"])
+        entry = nodes.container(classes=["rnn-claims"])
         head = nodes.paragraph()
         head += nodes.strong(text=identifier)
         head += nodes.Text(f" ({claim['origin']}) {claim['statement']}")
