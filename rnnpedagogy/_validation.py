@@ -21,6 +21,17 @@ def choice(name, value, allowed):
     return value
 
 
+def float_type(name, value):
+    """Return ``value`` as a NumPy type, or raise if it is neither float32 nor float64."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {value!r}")
+    return dtype
+
+
 def real_array(name, value, *, shape=None):
     """Return ``value`` as a finite float32 or float64 array whose shape ends as ``shape`` says.
 

@@ -12,12 +12,19 @@ Tests hold the three equal to rounding. The fast pair works on columns (see `_co
 """
 
 import math
+from collections.abc import Mapping
 
 import autograd.numpy as anp
 import numpy as np
 
 from rnnpedagogy._columns import multiply, tanh
-from rnnpedagogy._validation import broadcast_shapes, choice, positive_integer, real_array
+from rnnpedagogy._validation import (
+    broadcast_shapes,
+    choice,
+    float_type,
+    positive_integer,
+    real_array,
+)
 
 
 def sigmoid(z):
@@ -46,6 +53,11 @@ class Cell:
     # σ(z) = ½ + ½ tanh(z/2): with its rows of z halved, a sigmoid gate shares one call of tanh with
     # the others.
     gate_slopes = (1.0,)
+
+    def __init_subclass__(cls):
+        """A cell with a step of its own must not inherit the fast code of another step."""
+        if "step" in vars(cls) and "_forward" not in vars(cls):
+            cls._forward, cls._backward = Cell._forward, Cell._backward
 
     def __init__(self, input_size, hidden_size):
         self.input_size = positive_integer("input_size", input_size, minimum=0)
@@ -93,7 +105,15 @@ class Cell:
         -------
         dict of numpy.ndarray
             The parameters ``θ``, with the shapes of `param_shapes`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``rng`` is not a generator or ``dtype`` not one of the two.
         """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+        dtype = float_type("dtype", dtype)
         bound = 1 / np.sqrt(self.hidden_size)
         return {
             name: rng.uniform(-bound, bound, size=shape).astype(dtype)
@@ -108,7 +128,11 @@ class Cell:
         ValueError, TypeError
             If a name is missing or unknown, a shape or dtype is wrong, or a value is not finite.
         """
-        output_size = np.shape(params["bias_o"])[-1] if "bias_o" in params else None
+        if not isinstance(params, Mapping):
+            raise TypeError(f"params must be a dictionary of arrays, got {params!r}")
+        output_size = None
+        if "bias_o" in params:
+            output_size = real_array("bias_o", params["bias_o"], shape=(..., "p")).shape[-1]
         shapes = self.param_shapes(output_size)
         if params.keys() != shapes.keys():
             raise ValueError(
@@ -123,7 +147,7 @@ class Cell:
 
     def zero_state(self, *, dtype=np.float64):
         """The state zero, shape ``(n,)``."""
-        return np.zeros(self.state_size, dtype=dtype)
+        return np.zeros(self.state_size, dtype=float_type("dtype", dtype))
 
     def step(self, params, state, inputs):
         """One step ``x_t = f(x_{t-1}, u_t; θ)``, written to be read; differentiable by autograd.
@@ -161,22 +185,21 @@ class Cell:
 
     def _forward(self, weights, drive, states):
         """Run over ``drive``, fill ``states[1:]`` and return what the adjoint needs to remember."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no fast code, only a step")
 
     def _backward(self, weights, tape, states, d_hidden, d_state):
         """Adjoint of `_forward`.
 
         ``d_hidden[t]`` is the direct derivative of the cost with respect to ``h`` after step ``t``,
         ``d_state`` the adjoint ``λ`` of the last state. Returns the adjoints of ``W_ih u + bias``
-        and of ``W_hh h``
-        for all steps, and the adjoint of the first state.
+        and of ``W_hh h`` for all steps, and the adjoint of the first state.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no fast code, only a step")
 
 
 ACTIVATIONS = {
     "tanh": anp.tanh,
-    "relu": lambda z: anp.maximum(z, 0.0),
+    "relu": lambda z: anp.where(z > 0, z, 0.0),  # slope 0 at 0, as in the fast code
     "identity": lambda z: z,
 }
 
@@ -261,7 +284,8 @@ class LSTM(Cell):
 
     def step(self, params, state, inputs):
         h, c = anp.split(state, 2, axis=-1)
-        z = linear(params["weight_ih"], inputs) + linear(params["weight_hh"], h) + params["bias"]
+        z = linear(params["weight_ih"], inputs) + linear(params["weight_hh"], h)
+        z = z + params["bias"]
         z_i, z_f, z_g, z_o = anp.split(z, 4, axis=-1)
         c = sigmoid(z_f) * c + sigmoid(z_i) * anp.tanh(z_g)
         h = sigmoid(z_o) * anp.tanh(c)
@@ -292,8 +316,8 @@ class LSTM(Cell):
         transposed = weights["weight_hh"].swapaxes(0, 1)
         gates, tanh_c = tape
         i, f, g, o = np.split(gates, 4, axis=1)
-        # What does not depend on the recursion, for all steps at once: dc/dz for the first three
-        # gates, dh/dz for the last one, and dh/dc.
+        # What does not depend on the recursion, for all steps at once: dc/dz for the first
+        # three gates, dh/dz for the last one, and dh/dc.
         d_z = np.empty_like(gates)
         d_z[:, :H] = g * i * (1 - i)
         d_z[:, H : 2 * H] = states[:-1, H:] * f * (1 - f)
@@ -375,8 +399,8 @@ class GRU(Cell):
         transposed = weights["weight_hh"].swapaxes(0, 1)
         gates, q = tape
         r, z, n = np.split(gates, 3, axis=1)
-        # dh'/d(pre-activation) for all steps at once, four blocks: r, z, what enters n through the
-        # product and what enters it directly. The loop multiplies them with the adjoint of h'.
+        # dh'/d(pre-activation) for all steps at once, four blocks: r, z, what enters n through
+        # the product and what enters it directly. The loop multiplies with the adjoint of h'.
         d_all = np.empty((len(gates), 4 * H, *gates.shape[2:]), gates.dtype)
         d_all[:, 3 * H :] = (1 - z) * (1 - n * n)
         d_all[:, 2 * H : 3 * H] = d_all[:, 3 * H :] * r

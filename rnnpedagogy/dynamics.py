@@ -211,16 +211,25 @@ def _carry(system, state, frame, start, stop, interval):
         if not np.isfinite(states).all():
             raise ValueError(f"the orbit left the finite numbers between steps {begin} and {end}")
         state = states[-1]
-        for k in range(0, end - begin, interval):
-            with np.errstate(over="ignore", invalid="ignore"):
-                for jacobian in jacobians[k : k + interval]:
-                    frame = jacobian @ frame
-            if not np.isfinite(frame).all():
-                raise ValueError(f"the frame overflowed, interval must be smaller than {interval}")
-            frame, triangle = np.linalg.qr(frame)
-            with np.errstate(divide="ignore"):
-                growth += np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
+        frame, more = _grow(frame, jacobians, interval)
+        growth += more
     return state, frame, growth
+
+
+def _grow(frame, jacobians, interval):
+    """Carry a frame through Jacobians ``A_1, …, A_T``; the sum of the logarithms of growth."""
+    growth = 0.0
+    for k in range(0, len(jacobians), interval):
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            for jacobian in jacobians[k : k + interval]:
+                frame = jacobian @ frame
+        if not np.isfinite(frame).all():
+            message = f"the frame overflowed, interval must be smaller than {interval}"
+            raise ValueError(message)
+        frame, triangle = np.linalg.qr(frame)
+        with np.errstate(divide="ignore"):  # a zero growth is minus infinity
+            growth = growth + np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
+    return frame, growth
 
 
 def _kaplan_yorke(exponents):

@@ -94,7 +94,8 @@ def _bptt(cost, params, lead, *, initial_state=False, checkpoint=False):
         )
         value = value + part
         terms = _cell_terms(run, run.inputs[segment], states, d_inputs, d_recurrent)
-        terms["weight_ho"] = run.layout.outer_sum(d_outputs, states[1:, : run.cell.hidden_size])
+        hidden = states[1:, : run.cell.hidden_size]
+        terms["weight_ho"] = run.layout.outer_sum(d_outputs, hidden)
         terms["bias_o"] = run.layout.bias_sum(d_outputs)
         for name, term in terms.items():
             total[name] = total.get(name, 0) + term
@@ -376,7 +377,7 @@ def hessian_vector_product(cost, params, vector):
         for name, array in params.items()
     }
     size = max(np.abs(array).max(initial=0.0) for array in vector.values()) or 1.0
-    leads = (vector[name].shape[: vector[name].ndim - params[name].ndim] for name in params)
+    leads = (v.shape[: v.ndim - params[name].ndim] for name, v in vector.items())
     lead = broadcast_shapes("the leading axes of the vector", *leads)
     moved = {name: params[name] + 1e-20j * (vector[name] / size) for name in params}
     gradient = _bptt(cost, moved, lead)

@@ -76,10 +76,6 @@ def outputs(cell, params, states):
 CACHE = 2**21  # bytes of gates in a segment of a run …
 SHORTEST = 8  # … and its steps, at least
 
-# Linux takes freed memory back and hands it out again page by page, which doubles the time of a
-# small gradient, unless a block this large was freed before. Nobody writes to it: it costs nothing.
-np.empty(31 * 2**20, np.uint8)
-
 
 @dataclass(frozen=True)
 class Run:

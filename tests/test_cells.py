@@ -1,5 +1,6 @@
 import math
 
+import autograd
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +17,8 @@ from strategies import (
 )
 
 from rnnpedagogy.cells import GRU, LSTM, Elman, flatten, sigmoid, unflatten
+from rnnpedagogy.costs import Cost
+from rnnpedagogy.gradients import bptt
 from rnnpedagogy.rollout import rollout
 
 LOG3 = math.log(3)  # σ(log 3) = 3/4, σ(−log 3) = 1/4, tanh(½ log 3) = 1/2
@@ -209,3 +212,40 @@ def test_a_missing_parameter_is_named():
 def test_a_vector_of_the_wrong_length_is_refused():
     with pytest.raises(ValueError, match=r"got vector of shape \(2, 5\), expected \(…, 6\)"):
         unflatten(np.zeros((2, 5)), Elman(1, 2).param_shapes() | {"weight_hh": (1, 2)})
+
+
+def test_the_slope_of_the_relu_at_zero_is_zero_both_ways():
+    cell = Elman(0, 1, activation="relu")
+    params = {"weight_ih": np.zeros((1, 0)), "weight_hh": np.ones((1, 1)), "bias": np.zeros(1)}
+    params |= {"weight_ho": np.ones((1, 1)), "bias_o": np.zeros(1)}
+    V = Cost(cell, np.zeros((1, 0)), np.ones((1, 1)))
+    assert autograd.grad(V.step_by_step)(params)["bias"] == bptt(V, params).params["bias"] == 0
+
+
+def test_a_cell_with_a_step_of_its_own_does_not_run_on_the_code_of_another():
+    class Leaky(Elman):
+        def step(self, params, state, inputs):
+            return 0.5 * state + 0.5 * super().step(params, state, inputs)
+
+    cell = Leaky(1, 2)
+    params = cell.init_params(np.random.default_rng(0))
+    with pytest.raises(NotImplementedError, match="Leaky has no fast code, only a step"):
+        rollout(cell, params, cell.zero_state(), np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("dtype", [int, "float16", complex, "words"])
+def test_parameters_and_states_are_float32_or_float64(dtype):
+    message = "dtype must be float32 or float64, got "
+    with pytest.raises(ValueError, match=message):
+        LSTM(1, 1).init_params(np.random.default_rng(0), dtype=dtype)
+    with pytest.raises(ValueError, match=message):
+        LSTM(1, 1).zero_state(dtype=dtype)
+
+
+def test_what_is_no_generator_and_no_dictionary_is_named():
+    with pytest.raises(TypeError, match="rng must be a numpy.random.Generator, got 3"):
+        LSTM(1, 1).init_params(3)
+    with pytest.raises(TypeError, match="params must be a dictionary of arrays, got None"):
+        LSTM(1, 1).check_params(None)
+    with pytest.raises(ValueError, match=r"got bias_o of shape \(\)"):
+        LSTM(1, 1).check_params({"bias_o": np.zeros(())})
