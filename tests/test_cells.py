@@ -243,7 +243,7 @@ def test_parameters_and_states_are_float32_or_float64(dtype):
 
 
 def test_what_is_no_generator_and_no_dictionary_is_named():
-    with pytest.raises(TypeError, match="rng must be a numpy.random.Generator, got 3"):
+    with pytest.raises(TypeError, match=r"rng must be a numpy\.random\.Generator, got 3"):
         LSTM(1, 1).init_params(3)
     with pytest.raises(TypeError, match="params must be a dictionary of arrays, got None"):
         LSTM(1, 1).check_params(None)
