@@ -153,19 +153,19 @@ def _static(figs, name, labels, alts, first):
 
 
 def _align(figs):
-    """Give the axes of all frames the same place, so that nothing jumps: room for all stills."""
+    """Give the axes of all frames the same place, so that nothing jumps: where labels need most."""
     if len({len(fig.axes) for fig in figs}) > 1:
         return
-    chosen = _stills(len(figs))
-    for index in chosen:
+    places = []
+    for index in _stills(len(figs)):
         figs[index].draw_without_rendering()
-    for together in zip(*(fig.axes for fig in figs), strict=True):
-        boxes = [together[index].get_position(original=True) for index in chosen]
-        left, bottom = max(box.x0 for box in boxes), max(box.y0 for box in boxes)
-        right, top = min(box.x1 for box in boxes), min(box.y1 for box in boxes)
-        for axes in together:
-            axes.figure.set_layout_engine("none")
-            axes.set_position([left, bottom, right - left, top - bottom])
+        places.append([axes.get_position(original=True) for axes in figs[index].axes])
+    narrowest = min(places, key=lambda boxes: sum(box.width for box in boxes))
+    lowest = min(places, key=lambda boxes: sum(box.height for box in boxes))
+    for fig in figs:
+        fig.set_layout_engine("none")
+        for axes, across, along in zip(fig.axes, narrowest, lowest, strict=True):
+            axes.set_position([across.x0, along.y0, across.width, along.height])
 
 
 def _shared_glyphs(frames):

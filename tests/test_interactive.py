@@ -88,6 +88,21 @@ def test_the_axes_of_all_frames_are_in_the_same_place(static):
     assert boxes[0] == boxes[1] == boxes[2]
 
 
+def test_the_labels_of_a_colour_bar_have_room_in_all_frames(static):
+    figs = []
+
+    def draw(gain):
+        fig, ax = figure()
+        fig.colorbar(ax.imshow([[0, 10.0 ** (4 * gain)]], aspect="auto"))
+        figs.append(fig)
+        return fig
+
+    explored(draw=draw)
+    for fig in figs:
+        right = max(ax.get_tightbbox().x1 for ax in fig.axes)
+        assert right <= fig.bbox.x1
+
+
 def test_the_static_slider_is_the_same_in_every_build(static):
     assert explored() == explored()
 
