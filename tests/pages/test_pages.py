@@ -178,9 +178,8 @@ def test_on_paper_a_slider_is_a_grid_of_stills(opened):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible_in_light_and_dark(opened, server, name):
     page = opened(f"{server}/{name}")
-    page.add_style_tag(
-        content="* { transition: none !important }"
-    )  # or colours are measured midway
+    # While they change, colours would be measured midway.
+    page.add_style_tag(content="* { transition: none !important }")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_selector(f"html[data-theme={scheme}]", state="attached")
