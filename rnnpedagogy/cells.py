@@ -37,6 +37,14 @@ def linear(weight, x):
     return anp.einsum("...gh,...h->...g", weight, x)
 
 
+def _absolute(z):
+    """``|z|`` on the real line, and its analytic continuation ``z sign(Re z)`` beside it.
+
+    The complex step needs the continuation; the modulus of a complex number has no derivative.
+    """
+    return z * anp.sign(anp.real(z))
+
+
 class Cell:
     """What all cells have in common: sizes, parameters, the place of ``h`` in the state.
 
@@ -199,6 +207,7 @@ class Cell:
 
 ACTIVATIONS = {
     "tanh": anp.tanh,
+    "softsign": lambda z: z / (1 + _absolute(z)),
     "relu": lambda z: anp.where(z > 0, z, 0.0),  # slope 0 at 0, as in the fast code
     "identity": lambda z: z,
 }
@@ -213,8 +222,8 @@ class Elman(Cell):
     ----------
     input_size, hidden_size : int
         ``m ≥ 0`` and ``H ≥ 1``.
-    activation : {"tanh", "relu", "identity"}
-        The function φ.
+    activation : {"tanh", "softsign", "relu", "identity"}
+        The function φ; softsign is ``z / (1 + |z|)``.
 
     References
     ----------
@@ -241,6 +250,8 @@ class Elman(Cell):
             np.add(z, multiply(weights["weight_hh"], h), out=h_next)
             if self.activation == "tanh":
                 tanh(h_next, out=h_next)
+            elif self.activation == "softsign":
+                h_next /= 1 + _absolute(h_next)
             elif self.activation == "relu":
                 h_next *= h_next.real > 0
 
@@ -249,6 +260,8 @@ class Elman(Cell):
         h = states[1:]
         if self.activation == "tanh":
             d_z = 1 - h * h  # φ' first, for all steps; the loop turns it into the adjoint of z
+        elif self.activation == "softsign":
+            d_z = (1 - _absolute(h)) ** 2
         elif self.activation == "relu":
             d_z = (h.real > 0).astype(h.dtype)
         else:

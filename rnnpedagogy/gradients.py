@@ -349,15 +349,15 @@ def hessian_vector_product(cost, params, vector):
     cost : Cost
         The function ``V``.
     params : dict of array
-        The point ``θ``, without leading axes.
+        The point ``θ``; leading axes tell points apart.
     vector : dict of array
-        The direction ``v``: keys and shapes of ``params``. Leading axes, which broadcast against
-        the batch of the cost, give one product for each direction.
+        The direction ``v``, with the keys of ``params``; leading axes tell directions apart. Those
+        of points and directions broadcast against each other and against the batch of the cost.
 
     Returns
     -------
     dict of array
-        The product, with the shapes of ``vector``.
+        One product for each pair of a point and a direction.
 
     Raises
     ------
@@ -369,16 +369,17 @@ def hessian_vector_product(cost, params, vector):
     W. Squire, G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM
     Review 40 (1998).
     """
-    params, _ = cost.check_params(params, single="hessian_vector_product")
+    params, lead = cost.check_params(params)
     if vector.keys() != params.keys():
         raise ValueError(f"vector must have the keys {sorted(params)}, got {sorted(vector)}")
+    shapes = cost.cell.param_shapes(params["bias_o"].shape[-1])
     vector = {
-        name: real_array(f"vector[{name!r}]", vector[name], shape=(..., *array.shape))
-        for name, array in params.items()
+        name: real_array(f"vector[{name!r}]", vector[name], shape=(..., *shapes[name]))
+        for name in params
     }
     size = max(np.abs(array).max(initial=0.0) for array in vector.values()) or 1.0
-    leads = (v.shape[: v.ndim - params[name].ndim] for name, v in vector.items())
-    lead = broadcast_shapes("the leading axes of the vector", *leads)
+    leads = (v.shape[: v.ndim - len(shapes[name])] for name, v in vector.items())
+    lead = broadcast_shapes("the leading axes of params and vector", lead, *leads)
     moved = {name: params[name] + 1e-20j * (vector[name] / size) for name in params}
     gradient = _bptt(cost, moved, lead)
     return {name: array.imag / 1e-20 * size for name, array in gradient.params.items()}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from strategies import (
     CELLS,
     assert_equal_to_rounding,
+    assert_same_params,
     batch_shapes,
     draw_params,
     every_cell,
@@ -18,7 +19,7 @@ from strategies import (
 
 from rnnpedagogy.cells import GRU, LSTM, Elman, flatten, sigmoid, unflatten
 from rnnpedagogy.costs import Cost
-from rnnpedagogy.gradients import bptt
+from rnnpedagogy.gradients import bptt, hessian_vector_product
 from rnnpedagogy.rollout import rollout
 
 LOG3 = math.log(3)  # σ(log 3) = 3/4, σ(−log 3) = 1/4, tanh(½ log 3) = 1/2
@@ -45,6 +46,8 @@ def both_ways(cell, params, state, inputs):
     [
         ("tanh", LOG3 / 2, 0.5),
         ("tanh", -LOG3 / 2, -0.5),
+        ("softsign", 3.0, 0.75),
+        ("softsign", -3.0, -0.75),
         ("relu", 0.75, 0.75),
         ("relu", -0.75, 0.0),
         ("identity", -0.75, -0.75),
@@ -163,7 +166,7 @@ def test_sizes_are_checked(cell, sizes, message):
 
 @pytest.mark.parametrize("activation", ["sine", None, 3, ["tanh"], np.array(["tanh", "relu"])])
 def test_an_unknown_activation_is_refused_with_the_known_ones(activation):
-    message = r"activation must be one of 'tanh', 'relu', 'identity', got "
+    message = r"activation must be one of 'tanh', 'softsign', 'relu', 'identity', got "
     with pytest.raises(ValueError, match=message):
         Elman(1, 1, activation=activation)
 
@@ -220,6 +223,59 @@ def test_the_slope_of_the_relu_at_zero_is_zero_both_ways():
     params |= {"weight_ho": np.ones((1, 1)), "bias_o": np.zeros(1)}
     V = Cost(cell, np.zeros((1, 0)), np.ones((1, 1)))
     assert autograd.grad(V.step_by_step)(params)["bias"] == bptt(V, params).params["bias"] == 0
+
+
+def softsign_problem(leads=(), dtype=np.float64):
+    rng = np.random.default_rng(0)
+    cell = Elman(2, 3, activation="softsign")
+    inputs, targets = (rng.normal(size=(7, size)).astype(dtype) for size in (2, 2))
+    return Cost(cell, inputs, targets), draw_params(cell, rng, outputs=2, leads=leads, dtype=dtype)
+
+
+@every_dtype
+@pytest.mark.parametrize("leads", [(), (4,)])
+def test_the_softsign_network_runs_fast_as_it_reads(leads, dtype):
+    cost, params = softsign_problem(leads, dtype)
+    state, states = cost.state, []
+    for u in cost.inputs:
+        state = cost.cell.step(params, state, u)
+        states.append(state)
+    assert_equal_to_rounding(rollout(cost.cell, params, cost.state, cost.inputs), np.stack(states))
+
+
+def test_the_derivatives_of_the_softsign_network_are_those_of_automatic_differentiation():
+    cost, params = softsign_problem()
+    gradient = autograd.grad(cost.step_by_step)
+    assert_same_params(bptt(cost, params).params, gradient(params))
+    v = draw_params(cost.cell, np.random.default_rng(1), outputs=2)
+
+    def slope(theta):
+        along = gradient(theta)
+        return sum(np.sum(along[name] * v[name]) for name in v)
+
+    assert_same_params(hessian_vector_product(cost, params, v), autograd.grad(slope)(params))
+
+
+@pytest.mark.parametrize("z", [3.0, 1e-8, 0.0, -0.25, -3.0])
+def test_the_derivatives_of_softsign_are_known_and_right_under_the_complex_step(z):
+    # φ' = 1/(1 + |z|)², φ'' = −2 sign(z)/(1 + |z|)³; one step from h = 1 with w = z, b = 0, and
+    # ŷ = h, y = 0: V = φ(z)², V' = 2 φ φ', V'' = 2 φ'² + 2 φ φ''.
+    cell = Elman(0, 1, activation="softsign")
+    size = 1 + abs(z)
+    moved = cell.step(
+        {"weight_ih": np.zeros((1, 0)), "weight_hh": np.full((1, 1), z + 1e-20j), "bias": 0.0},
+        np.ones(1),
+        np.zeros(0),
+    )
+    np.testing.assert_allclose(moved.imag / 1e-20, [size**-2], rtol=1e-15)
+    params = {"weight_ih": np.zeros((1, 0)), "weight_hh": np.full((1, 1), z), "bias": np.zeros(1)}
+    params |= {"weight_ho": np.ones((1, 1)), "bias_o": np.zeros(1)}
+    V = Cost(cell, np.zeros((1, 0)), np.zeros((1, 1)), state=np.ones(1))
+    unit = {name: np.full_like(array, name == "weight_hh") for name, array in params.items()}
+    first = bptt(V, params).params["weight_hh"][0, 0]
+    second = hessian_vector_product(V, params, unit)["weight_hh"][0, 0]
+    np.testing.assert_allclose(first, 2 * z / size**3, rtol=1e-14)
+    np.testing.assert_allclose(second, 2 * size**-4 - 4 * abs(z) * size**-4, rtol=1e-14)
 
 
 def test_a_cell_with_a_step_of_its_own_does_not_run_on_the_code_of_another():
