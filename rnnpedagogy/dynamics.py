@@ -135,7 +135,8 @@ def orbit_diagram(family, values, state, *, steps, transient, follow=None):
     follow : {"up", "down"}, optional
         Follow an attractor: the orbit of each value starts from the last state at the next lower
         (higher) one, or from ``x_0`` where that orbit was lost to infinity. Then the values run one
-        after another, which takes much longer.
+        after another, which takes much longer. An orbit that is exactly on an unstable fixed point
+        stays there.
 
     Returns
     -------

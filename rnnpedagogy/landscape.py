@@ -49,7 +49,7 @@ def random_direction(params, rng, *, scale="each"):
     References
     ----------
     H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, Visualizing the loss landscape of neural nets,
-    NeurIPS 2018, scale filter by filter, and zero the biases.
+    NeurIPS 2018; there filter by filter instead of array by array.
     """
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
@@ -121,7 +121,7 @@ def along(cost, params, direction, steps, *, slopes=False):
     steps : array, shape (K,)
         ``s``.
     slopes : bool
-        Also compute the slopes, by `bptt`: three times the work, and a `Cost` only.
+        Also compute the slopes, by `bptt`: about three times the work, and for a `Cost` only.
 
     Returns
     -------
@@ -396,7 +396,8 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tole
 
     Notes
     -----
-    Only new points are evaluated. Rounding makes minima of its own where a function is flat.
+    Only new points are evaluated. Where a function is flat, or varies faster than ``s`` can be
+    resolved, rounding makes minima of its own.
 
     Examples
     --------
