@@ -8,6 +8,7 @@ A bound holds for every parameter of a region: `step_bounds` gives the constants
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
 
@@ -129,10 +130,10 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
     r"""Constants of one step of a cell, for all parameters and states of a region.
 
     The region is ``‖W_hh‖₂ ≤ weight_hh``, ``‖W_ih‖₂ ≤ weight_ih``, ``max |bias| ≤ bias``,
-    ``‖u_t‖₂ ≤ inputs`` and ``max |h| ≤ 1``, which no step leaves. The equations of the cell are run through
-    once more, with bounds in the place of numbers: bounds on the entries of a vector, on its first
-    and on its second derivatives obey the rules of the sum, the product and the chain. For
-    `Elman`, with :math:`w` = ``weight_hh``, :math:`r^2 = H + \sup\|u\|^2 + 1` and
+    ``‖u_t‖₂ ≤ inputs`` and ``max |h| ≤ 1``, which no step leaves. The equations of the cell are run
+    through once more, with bounds in the place of numbers: bounds on the entries of a vector, on
+    its first and on its second derivatives obey the rules of the sum, the product and the chain.
+    For `Elman`, with :math:`w` = ``weight_hh``, :math:`r^2 = H + \sup\|u\|^2 + 1` and
     :math:`\kappa = \sup|\varphi''|`, they give
 
     .. math::
@@ -197,8 +198,9 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
 
 
 def _per_gate(name, value, cell):
-    array = np.asarray(value, dtype=float)
-    if array.shape not in ((), (cell.gates,)) or not ((array >= 0) & (array < np.inf)).all():
+    array = np.asarray(value)
+    fits = array.dtype.kind in "fiu" and array.shape in ((), (cell.gates,))
+    if not fits or not ((array >= 0) & (array < np.inf)).all():
         each = f" or {cell.gates} of them, one for each gate" if cell.gates > 1 else ""
         raise ValueError(f"{name} must be a finite number of at least 0{each}, got {value!r}")
     return np.broadcast_to(array, (cell.gates,))
@@ -254,10 +256,10 @@ AFFINE = ("weight_hh", "weight_ih", "bias")
 
 
 def _elman_step(cell, region):
-    if cell.activation not in ACTIVATION_BOUNDS:
+    if cell.activation == "relu":
         raise ValueError(
-            f"the slope of the activation {cell.activation!r} is not Lipschitz continuous, "
-            f"activation must be one of {', '.join(map(repr, ACTIVATION_BOUNDS))}"
+            "activation must be 'tanh', 'softsign' or 'identity', got 'relu': its slope jumps, so "
+            "that the Jacobians are not Lipschitz continuous"
         )
     if cell.activation == "identity" and region.state is None:
         raise ValueError("state must be given with the activation 'identity', got None")
@@ -270,7 +272,9 @@ def _lstm_step(cell, region):
     with np.errstate(over="ignore"):
         largest = 1 + np.exp(z[1].sup) if region.state is None else region.state  # 1/(1 − σ(z_f))
     if not np.isfinite(largest):
-        raise ValueError("state must be given: the largest value of the forget gate rounds to one")
+        raise ValueError(
+            "state must be given where the bound on the cell state overflows, got None"
+        )
     c = _Bound(largest, np.eye(6)[1])
     i, f, o = (z[gate].through("sigmoid") for gate in (0, 1, 3))
     c = f * c + i * z[2].through("tanh")
@@ -520,6 +524,7 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None, confide
     )
 
 
+@cache
 def _student_quantile(confidence, freedom):
     """The ``t`` with ``P(|T| ≤ t) = confidence`` for Student's distribution.
 
@@ -672,6 +677,230 @@ def hessian_norms(cost, params, rng, *, names=None, steps=30, tolerance=1e-6):
         basis.append(image * inverse[..., np.newaxis])
         tridiagonal[..., k, k + 1] = tridiagonal[..., k + 1, k] = beyond
     return HessianNorms(norms, residuals, converged, k + 1, tolerance)
+
+
+@dataclass(frozen=True)
+class Supremum:
+    """The largest value of a function that a search has found: a lower estimate of its supremum.
+
+    Attributes
+    ----------
+    value : float
+        The largest value.
+    point : array, shape (d,)
+        Where it was found.
+    history : array, shape (rounds + 1,)
+        The largest value after the sampling and after each round of the ascent.
+    evaluations : int
+        Number of points at which the function was evaluated.
+    starts, rounds, keep, tries, shrink
+        As they were passed.
+    """
+
+    value: float
+    point: np.ndarray
+    history: np.ndarray
+    evaluations: int
+    starts: int
+    rounds: int
+    keep: int
+    tries: int
+    shrink: float
+
+
+def supremum(
+    function, sample, project=None, *, rng, starts=256, rounds=100, keep=8, tries=16, shrink=1e-16
+):
+    """A lower estimate of the supremum of a function over a region, by sampling and ascent.
+
+    The best of the sampled points are each moved at random, again and again, and stay where the
+    function is larger. Peaks can be narrower than the region by many orders of magnitude, in some
+    directions and not in others. So the distance of a move is drawn from all orders between
+    ``shrink`` times the spread of the sampled points and that spread, or is near that of the last
+    move that succeeded; and its direction is either any, or along one coordinate, or along the line
+    to another of the best points. No derivative is needed. A peak of which nothing is seen from
+    the sampled points is not found: sample on a logarithmic scale around the places where one is to
+    be expected.
+
+    Parameters
+    ----------
+    function : callable
+        Points of shape ``(k, d)`` to values of shape ``(k,)``; of what varies by orders of
+        magnitude take the logarithm. ``−∞`` is allowed.
+    sample : callable
+        ``sample(rng, k)`` draws ``k`` points of the region, shape ``(k, d)``.
+    project : callable, optional
+        Maps points of shape ``(k, d)`` into the region; not needed where that is the whole space.
+    rng : numpy.random.Generator
+        Source of randomness.
+    starts, rounds, keep, tries : int
+        Number of sampled points, of rounds, of points that are improved, and of moves that are
+        tried in each round from each of them.
+    shrink : float
+        The smallest move, relative to the spread of the sampled points.
+
+    Returns
+    -------
+    Supremum
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of range, a shape is wrong, or a value is NaN or ``+∞``.
+    """
+    starts = positive_integer("starts", starts)
+    rounds = positive_integer("rounds", rounds, minimum=0)
+    keep = min(positive_integer("keep", keep), starts)
+    tries = positive_integer("tries", tries)
+    if not 0 < shrink < 1:
+        raise ValueError(f"shrink must lie between 0 and 1, got {shrink}")
+
+    def evaluate(points):
+        values = np.asarray(function(points))
+        if values.shape != points.shape[:1]:
+            raise ValueError(
+                f"got function(points) of shape {values.shape}, expected {points.shape[:1]}"
+            )
+        if not (values < np.inf).all():
+            raise ValueError(f"function must be less than infinity, got {values.max()}")
+        return values
+
+    points = real_array("sample(rng, starts)", sample(rng, starts), shape=(starts, "d"))
+    d = points.shape[1]
+    spread = points.std(axis=0)
+    values = evaluate(points)
+    best = np.argsort(-values)[:keep]
+    points, values = points[best], values[best]
+    sizes = np.ones(keep)  # of the last move that succeeded, relative to the spread
+    history = [values.max()]
+    for _ in range(rounds):
+        size = shrink ** rng.uniform(size=(keep, tries))
+        near = sizes[:, np.newaxis] * np.exp(rng.normal(size=size.shape))
+        size = np.where(rng.uniform(size=size.shape) < 0.5, size, near)[..., np.newaxis]
+        move = rng.normal(size=(keep, tries, d)) * spread
+        one = np.eye(d)[rng.integers(d, size=(keep, tries))]
+        to_another = points[rng.integers(keep, size=(keep, tries))] - points[:, np.newaxis]
+        kind = rng.integers(3, size=(keep, tries, 1))
+        move = size * np.choose(kind, [move, move * one, to_another * rng.normal(size=kind.shape)])
+        trials = (points[:, np.newaxis] + move).reshape(-1, d)
+        if project is not None:
+            trials = real_array("project(points)", project(trials), shape=trials.shape)
+        trial_values = evaluate(trials).reshape(keep, tries)
+        k, j = np.arange(keep), np.argmax(trial_values, axis=1)
+        better = trial_values[k, j] > values
+        points[better] = trials.reshape(keep, tries, d)[k, j][better]
+        values = np.where(better, trial_values[k, j], values)
+        sizes = np.where(better, size[k, j, 0], sizes)
+        history.append(values.max())
+    top = np.argmax(values)
+    return Supremum(
+        value=float(values[top]),
+        point=points[top],
+        history=np.array(history),
+        evaluations=starts + rounds * keep * tries,
+        starts=starts,
+        rounds=rounds,
+        keep=keep,
+        tries=tries,
+        shrink=shrink,
+    )
+
+
+STEPS_AT_ONCE = 16  # of the grid, evaluated as one batch
+BISECTIONS = 45  # leave of the ratio of two grid points nothing but rounding
+
+
+def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, factor=1.05):
+    r"""The step of gradient descent below which the cost is smaller than before.
+
+    .. math::
+
+        \eta_1 = \min\{\eta > 0 : V(\theta - \eta \nabla V(\theta)) = V(\theta)\} \ge 2 / L'_V
+
+    The unit of length is :math:`\eta_0 = 2 \|g\| / \|H g\|` with the gradient :math:`g` and the
+    Hessian :math:`H` at :math:`\theta`. Where the cost is quadratic, :math:`\eta_0 \le \eta_1`,
+    with equality if :math:`g` is an eigenvector. The cost is evaluated at the steps ``start``,
+    ``start · factor``, ``start · factor²``, …, ``stop`` in this unit. Between the first at which it
+    is not smaller than at :math:`\theta` and the one before, :math:`\eta_1` is found by bisection.
+    A rise and fall between two neighbours of the grid is overlooked: the result is exact or too
+    large.
+
+    Parameters
+    ----------
+    cost : Cost
+        The function ``V``.
+    params : dict of array
+        The points ``θ``; leading axes tell them apart.
+    names : iterable of str, optional
+        The parameters that vary; all if not given.
+    start, stop : float
+        First and last step of the grid, in units of ``η_0``.
+    factor : float
+        Ratio of neighbouring steps of the grid.
+
+    Returns
+    -------
+    array, shape (…)
+        ``η_1``, with the leading axes of the parameters. Infinite where the cost is smaller on the
+        whole grid. NaN where ``start`` is not far below: the first step decreases the cost by less
+        than half of what the gradient promises, or that drowns in rounding, or ``η_0`` does not
+        exist since ``g`` or ``H g`` is zero.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the parameters do not fit the cost, a name is unknown or a setting out of range.
+    """
+    names = _check_names(cost.cell, names)
+    if not 0 < start < stop < np.inf:
+        raise ValueError(f"start and stop must be 0 < start < stop, got {start} and {stop}")
+    if not 1 < factor < np.inf:
+        raise ValueError(f"factor must be greater than 1, got {factor}")
+    params, lead = cost.check_params(params)
+    here, axes = bptt(cost, params), len(lead)
+    g = {name: array * (name in names) for name, array in here.params.items()}
+    product = hessian_vector_product(cost, params, g)
+    slope, curvature = (_norm(_vectors(arrays, names, axes)) for arrays in (g, product))
+    exists = (slope > 0) & (curvature > 0)
+    unit = 2 * np.where(exists, slope, 0) / np.where(exists, curvature, 1)
+
+    batch = cost.arrange(params, lead).layout.batch
+    between = (1,) * (len(batch) - len(lead))  # axes that keep several steps apart from the batch
+
+    def change(steps):
+        """``V(θ − ηg) − V(θ)`` for several steps ``η`` of each point, shape ``(k, …)``."""
+        moved = dict(params)
+        for name in names:
+            core = (1,) * (g[name].ndim - len(lead))
+            moved[name] = params[name] - steps.reshape(-1, *between, *lead, *core) * g[name]
+        with np.errstate(over="ignore", invalid="ignore"):  # a cost of infinity is not smaller
+            return cost(moved).reshape(steps.shape) - here.value
+
+    # The start must be far below: where the gradient rules and well above rounding.
+    theta = _vectors({name: params[name] + np.zeros_like(g[name]) for name in names}, names, axes)
+    noise = np.finfo(here.value.dtype).eps * (here.value + _norm(theta) * slope)
+    promise = start * unit * slope**2
+    begins = (promise > 100 * noise) & (change(start * unit[np.newaxis])[0] < -promise / 2)
+    unit = np.where(begins, unit, 0)
+
+    low, high = np.where(begins, np.inf, np.nan) * np.ones((2, *lead))
+    count = math.ceil(math.log(stop / start) / math.log(factor))
+    grid = np.append(start * factor ** np.arange(count), stop)
+    for k in range(0, count, STEPS_AT_ONCE):
+        steps = np.multiply.outer(grid[k : k + STEPS_AT_ONCE + 1], unit)
+        larger = ~(change(steps[1:]) < 0)
+        first = np.argmax(larger, axis=0)[np.newaxis]
+        found = larger.any(axis=0) & (high == np.inf)
+        low = np.where(found, np.take_along_axis(steps, first, axis=0)[0], low)
+        high = np.where(found, np.take_along_axis(steps, first + 1, axis=0)[0], high)
+        if not (high == np.inf).any():
+            break
+    bracketed = np.isfinite(high)
+    for _ in range(BISECTIONS):
+        middle = np.where(bracketed, low / 2 + high / 2, 0)
+        smaller = change(middle[np.newaxis])[0] < 0
+        low, high = np.where(smaller, middle, low), np.where(smaller, high, middle)
+    return np.where(bracketed, high, np.where(begins, np.inf, np.nan))
 
 
 @dataclass(frozen=True)
