@@ -654,3 +654,17 @@ def test_results_do_not_share_memory_with_what_came_in():
     found = bptt(cost, params, initial_state=True)
     assert not any(np.shares_memory(found.params[name], params[name]) for name in params)
     assert not np.shares_memory(found.state, read_only(cost.state))
+
+
+def test_second_derivatives_that_explode_are_exact():
+    """``x' = tanh(w x + b)`` at ``b = 0``: ``V'' = (2/N) Σ S_t²`` with ``S_t = (w^t − 1)/(w − 1)``."""
+    N, w = 400, 1.2  # w^N is about 1e31
+    cell = Elman(0, 1)
+    params = {"weight_ih": np.zeros((1, 0)), "weight_hh": np.full((1, 1), w), "bias": np.zeros(1)}
+    params |= {"weight_ho": np.ones((1, 1)), "bias_o": np.zeros(1)}
+    V = Cost(cell, np.zeros((N, 0)), np.ones((N, 1)))
+    along_b = {name: np.zeros_like(array) for name, array in params.items()}
+    along_b["bias"] = np.ones(1)
+    S = (w ** np.arange(1, N + 1) - 1) / (w - 1)
+    product = hessian_vector_product(V, params, along_b)
+    np.testing.assert_allclose(product["bias"], 2 / N * np.sum(S**2), rtol=1e-12)
