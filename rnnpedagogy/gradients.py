@@ -342,8 +342,9 @@ def hessian_vector_product(cost, params, vector):
         \nabla^2 V(\theta)\, v
         = \operatorname{Im} \nabla V(\theta + i\varepsilon v) / \varepsilon + O(\varepsilon^2),
 
-    where nothing is subtracted, so that :math:`\varepsilon = 10^{-100}` (:math:`10^{-20}` in float32)
-    costs no digits: all that counts is that it stays small when the derivatives explode.
+    where nothing is subtracted, so that :math:`\varepsilon = 10^{-100}` (:math:`10^{-20}` in
+    float32) costs no digits: all that counts is that :math:`\varepsilon\, \partial x_t/\partial
+    \theta` stays small when the derivatives explode.
 
     Parameters
     ----------
@@ -381,7 +382,8 @@ def hessian_vector_product(cost, params, vector):
     size = max(np.abs(array).max(initial=0.0) for array in vector.values()) or 1.0
     leads = (v.shape[: v.ndim - len(shapes[name])] for name, v in vector.items())
     lead = broadcast_shapes("the leading axes of params and vector", lead, *leads)
-    step = 1e-20 if size.dtype == np.float32 else 1e-100
+    single = np.result_type(*params.values(), *vector.values()) == np.float32
+    step = 1e-20 if single else 1e-100
     moved = {name: params[name] + 1j * step * (vector[name] / size) for name in params}
     gradient = _bptt(cost, moved, lead)
     return {name: array.imag / step * size for name, array in gradient.params.items()}

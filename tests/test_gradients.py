@@ -657,7 +657,7 @@ def test_results_do_not_share_memory_with_what_came_in():
 
 
 def test_second_derivatives_that_explode_are_exact():
-    """``x' = tanh(w x + b)`` at ``b = 0``: ``V'' = (2/N) Σ S_t²`` with ``S_t = (w^t − 1)/(w − 1)``."""
+    """``x' = tanh(w x + b)`` at ``b = 0``: ``V'' = (2/N) Σ S_t²``, ``S_t = (w^t − 1)/(w − 1)``."""
     N, w = 400, 1.2  # w^N is about 1e31
     cell = Elman(0, 1)
     params = {"weight_ih": np.zeros((1, 0)), "weight_hh": np.full((1, 1), w), "bias": np.zeros(1)}
