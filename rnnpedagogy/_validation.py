@@ -1,5 +1,6 @@
 """Checks of what a caller passes in: messages name the argument, its value, what is allowed."""
 
+from collections.abc import Iterable
 from numbers import Integral
 
 import numpy as np
@@ -13,12 +14,33 @@ def positive_integer(name, value, *, minimum=1):
     return int(value)
 
 
+def non_negative(name, value):
+    """Return ``value`` as a float, or raise if it is not a finite number of at least zero."""
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "fiu" or not 0 <= array < np.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(array)
+
+
 def choice(name, value, allowed):
     """Return ``value``, or raise if it is not one of ``allowed``."""
     if not isinstance(value, str) or value not in allowed:
         options = ", ".join(repr(option) for option in allowed)
         raise ValueError(f"{name} must be one of {options}, got {value!r}")
     return value
+
+
+def parameter_names(cell, names):
+    """Return the names as a tuple, all of a cell and its readout for None, or raise."""
+    known = tuple(cell.param_shapes(1))
+    if names is None:
+        return known
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"names must be a list of parameter names, got {names!r}")
+    names = tuple(names)
+    if not names:
+        raise ValueError("names must hold at least one parameter name")
+    return tuple(choice("names", name, known) for name in dict.fromkeys(names))
 
 
 def float_type(name, value):

@@ -1,432 +1,216 @@
-"""How rough the cost is: bounds on its slope and its curvature, and measurements of both.
-
-A bound holds for every parameter of a region: `step_bounds` gives the constants of one step,
-`cost_bounds` what they become over ``N`` steps. A measurement is taken at single parameters
-(`gradient_norms`, `hessian_norms`, `hessian_spectrum`) or sought over a region (`supremum`).
-"""
+"""How steep and how curved the cost is: measured at given parameters, or sought over a region."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from rnnpedagogy._validation import choice, integer_array, positive_integer, real_array
-from rnnpedagogy.cells import GRU, LSTM, Elman, flatten, unflatten
+from rnnpedagogy._validation import choice, parameter_names, positive_integer, real_array
+from rnnpedagogy.cells import unflatten
 from rnnpedagogy.gradients import bptt, hessian_vector_product
 
 
-def _non_negative(name, value):
-    """Return ``value`` as a float, or raise if it is not a finite number of at least zero."""
-    array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "fiu" or not 0 <= array < np.inf:
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-    return float(array)
-
-
-class _Constants:
-    """Mixin of a dataclass all of whose fields are finite numbers that are not negative."""
-
-    def __post_init__(self):
-        for field in fields(self):
-            value = _non_negative(field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
-
-
 @dataclass(frozen=True)
-class StepBounds(_Constants):
-    r"""Lipschitz constants of one step ``f(x, u; θ)`` and of its Jacobians, on a stated region.
+class Lanczos:
+    """Extreme eigenvalues of a symmetric operator, or of each of a batch.
 
-    Norms are Euclidean, that of ``θ`` over all arrays together; those of Jacobians are spectral.
+    Where a Krylov space of a batch is exhausted before the others have converged, eigenvalues zero
+    with zero eigenvectors fill up its row.
 
     Attributes
     ----------
-    L_x, L_theta : float
-        Lipschitz constants of ``f`` in ``x`` and in ``θ``.
-    K_xx, K_xtheta : float
-        Lipschitz constants of ``∂f/∂x`` in ``x`` and in ``θ``; the latter is also that of
-        ``∂f/∂θ`` in ``x``.
-    K_thetatheta : float
-        Lipschitz constant of ``∂f/∂θ`` in ``θ``.
+    eigenvalues : array, shape (…, k)
+        Ritz values, in descending order of their absolute value.
+    eigenvectors : array, shape (…, d, k)
+        Ritz vectors, in the same order.
+    residuals : array, shape (…, k)
+        ``‖A y − λ y‖`` of each pair; some eigenvalue of ``A`` lies within it of ``λ``.
+    converged : bool, or array of bool, shape (…)
+        Whether the residual of the first pair is at most ``tolerance · |λ|``.
+    steps : int
+        Number of products with each operator.
+    tolerance : float
+        As it was passed.
     """
 
-    L_x: float
-    L_theta: float
-    K_xx: float
-    K_xtheta: float
-    K_thetatheta: float
+    eigenvalues: np.ndarray
+    eigenvectors: np.ndarray
+    residuals: np.ndarray
+    converged: bool | np.ndarray
+    steps: int
+    tolerance: float
 
+    @property
+    def norm(self):
+        """The largest absolute value of a Ritz value, a float or an array of shape ``(…)``.
 
-@dataclass(frozen=True)
-class ReadoutBounds(_Constants):
-    """Lipschitz constants of the readout ``ŷ = W_ho h + b_o`` and of its Jacobians, on a region.
-
-    It is linear in the state and in the parameters, so that the constants ``M_xx`` and ``M_θθ`` are
-    zero.
-
-    Attributes
-    ----------
-    G_x, G_theta : float
-        Lipschitz constants of ``ŷ`` in ``x`` and in ``θ``.
-    M_xtheta : float
-        Lipschitz constant of ``∂ŷ/∂x`` in ``θ``.
-    """
-
-    G_x: float
-    G_theta: float
-    M_xtheta: float
-
-
-class _Bound:
-    """Bounds on a vector ``v(x, θ)`` and its derivatives, all over a region.
-
-    ``x`` and ``θ`` are split into blocks, such as ``h``, ``c`` and the parameters of each gate.
-
-    Attributes
-    ----------
-    sup : float
-        Bound on the absolute value of the entries.
-    first : array, shape (blocks,)
-        Bounds on the spectral norms of ``∂v/∂block``.
-    second : array, shape (blocks, blocks)
-        Bounds on the norms of the second derivatives as bilinear maps.
-    """
-
-    def __init__(self, sup, first, second=0.0):
-        self.sup, self.first = sup, first
-        self.second = np.broadcast_to(second, (len(first), len(first)))
-
-    def __add__(self, other):
-        return _Bound(self.sup + other.sup, self.first + other.first, self.second + other.second)
-
-    def __mul__(self, other):
-        """``v ⊙ w``, by the product rule and ``‖v ⊙ w‖₂ ≤ ‖v‖_∞ ‖w‖₂ ≤ ‖v‖₂ ‖w‖₂``."""
-        crossed = np.outer(self.first, other.first)
-        return _Bound(
-            self.sup * other.sup,
-            self.first * other.sup + self.sup * other.first,
-            self.second * other.sup + self.sup * other.second + crossed + crossed.T,
-        )
-
-    def through(self, activation):
-        """``φ(v)``, entry by entry, by the chain rule."""
-        size, slope, curvature = ACTIVATION_BOUNDS[activation]
-        crossed = np.outer(self.first, self.first)
-        second = curvature * crossed + slope * self.second
-        return _Bound(float(size(self.sup)), slope * self.first, second)
-
-
-# Of each activation φ: the largest |φ(z)| for |z| up to a bound, and sup |φ'|, sup |φ''|.
-ACTIVATION_BOUNDS = {
-    "tanh": (np.tanh, 1.0, 4 / (3 * math.sqrt(3))),
-    "sigmoid": (lambda size: 0.5 + 0.5 * np.tanh(0.5 * size), 0.25, 1 / (6 * math.sqrt(3))),
-    "softsign": (lambda size: size / (1 + size), 1.0, 2.0),
-    "identity": (lambda size: size, 1.0, 0.0),
-}
-
-
-def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=None, names=None):
-    r"""Constants of one step of a cell, for all parameters and states of a region.
-
-    The region is ``‖W_hh‖₂ ≤ weight_hh``, ``‖W_ih‖₂ ≤ weight_ih``, ``max |bias| ≤ bias``,
-    ``‖u_t‖₂ ≤ inputs`` and ``max |h| ≤ 1``, which no step leaves. The equations of the cell are run
-    through once more, with bounds in the place of numbers: bounds on the entries of a vector, on
-    its first and on its second derivatives obey the rules of the sum, the product and the chain.
-    For `Elman`, with :math:`w` = ``weight_hh``, :math:`r^2 = H + \sup\|u\|^2 + 1` and
-    :math:`\kappa = \sup|\varphi''|`, they give
-
-    .. math::
-
-        L_x = w, \quad L_\theta = r, \quad K_{xx} = \kappa w^2, \quad
-        K_{x\theta} = \kappa w r + 1, \quad K_{\theta\theta} = \kappa r^2 .
-
-    Parameters
-    ----------
-    cell : Elman, LSTM or GRU
-        Not with the activation "relu", whose slope jumps.
-    weight_hh, weight_ih, bias : float or sequence of float
-        Bounds on the parameters; of a cell with gates one number for each gate, or one that bounds
-        each gate's block of rows. ``bias`` also bounds ``bias_n`` of a GRU.
-    inputs : float
-        Bound on ``‖u_t‖₂``.
-    state : float, optional
-        Bound on the entries of the state that no trajectory exceeds, where it is not the one that
-        the equations imply: of ``h`` for `Elman` (necessary with the activation "identity") and
-        `GRU`, where it is one otherwise; of ``c`` for `LSTM`, where it is ``1/(1 − φ)`` otherwise,
-        with the largest value ``φ`` of the forget gate.
-    names : iterable of str, optional
-        The parameters that vary, such as ``["bias"]``; all if not given. The others stay fixed
-        within the region.
-
-    Returns
-    -------
-    StepBounds
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a bound is negative or not finite, a name is unknown, or the cell has no such bounds.
-    """
-    if type(cell) not in _STEPS:
-        raise TypeError(
-            f"cell must be an Elman, LSTM or GRU, got {cell!r}: "
-            "bounds of another step can be passed to StepBounds"
-        )
-    region = _Region(
-        hidden_size=cell.hidden_size,
-        weights={
-            "weight_hh": _per_gate("weight_hh", weight_hh, cell),
-            "weight_ih": _per_gate("weight_ih", weight_ih, cell),
-            "bias": _per_gate("bias", bias, cell),
-        },
-        inputs=_non_negative("inputs", inputs),
-        state=None if state is None else _non_negative("state", state),
-        names=_check_names(cell, names),
-    )
-    after, states = _STEPS[type(cell)](cell, region)
-    first = np.stack([bound.first for bound in after])
-    second = np.stack([bound.second for bound in after])
-    x, theta = slice(None, states), slice(states, None)
-    return StepBounds(
-        L_x=np.linalg.norm(first[:, x], 2),
-        L_theta=np.linalg.norm(first[:, theta], 2),
-        K_xx=_bilinear_norm(second[:, x, x]),
-        K_xtheta=_bilinear_norm(second[:, x, theta]),
-        K_thetatheta=_bilinear_norm(second[:, theta, theta]),
-    )
-
-
-def _per_gate(name, value, cell):
-    array = np.asarray(value)
-    fits = array.dtype.kind in "fiu" and array.shape in ((), (cell.gates,))
-    if not fits or not ((array >= 0) & (array < np.inf)).all():
-        each = f" or {cell.gates} of them, one for each gate" if cell.gates > 1 else ""
-        raise ValueError(f"{name} must be a finite number of at least 0{each}, got {value!r}")
-    return np.broadcast_to(array, (cell.gates,))
-
-
-def _check_names(cell, names):
-    """The parameters that vary: all, or those that are named."""
-    known = tuple(cell.param_shapes(1))
-    if names is None:
-        return known
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(f"names must be a list of parameter names, got {names!r}")
-    names = tuple(names)
-    if not names:
-        raise ValueError("names must hold at least one parameter name")
-    return tuple(choice("names", name, known) for name in dict.fromkeys(names))
-
-
-def _bilinear_norm(blocks):
-    """Bound on a bilinear map from the norms of its blocks: the smallest norm of an unfolding."""
-    unfoldings = (np.moveaxis(blocks, k, 0).reshape(blocks.shape[k], -1) for k in range(3))
-    return min(np.linalg.norm(unfolding, 2) for unfolding in unfoldings)
-
-
-@dataclass(frozen=True)
-class _Region:
-    """Where the bounds of `step_bounds` hold."""
-
-    hidden_size: int
-    weights: dict
-    inputs: float
-    state: float | None
-    names: tuple
-
-    def affine(self, terms, gate, block, blocks, h=1.0):
-        """``W_hh h + W_ih u + b`` of a gate, or some of its ``terms``.
-
-        ``h`` is the block 0, the parameters of these terms are the block ``block`` of ``blocks``.
+        It is the spectral norm of the operator, or a lower estimate where that has not converged.
         """
-        # ‖∂z/∂W_hh‖ = ‖h‖₂, ‖∂z/∂W_ih‖ = ‖u‖₂, ‖∂z/∂b‖ = 1
-        norm_h = math.sqrt(self.hidden_size) * h
-        slopes = {"weight_hh": norm_h, "weight_ih": self.inputs, "bias": 1.0, "bias_n": 1.0}
-        weights = self.weights | {"bias_n": self.weights["bias"]}
-        first, second = np.zeros(blocks), np.zeros((blocks, blocks))
-        if "weight_hh" in terms:
-            first[0] = self.weights["weight_hh"][gate]
-            second[0, block] = second[block, 0] = "weight_hh" in self.names
-        first[block] = math.hypot(*(slopes[name] for name in terms if name in self.names))
-        return _Bound(sum(slopes[name] * weights[name][gate] for name in terms), first, second)
+        norm = np.abs(self.eigenvalues[..., 0])
+        return norm if norm.ndim else float(norm)
 
 
-AFFINE = ("weight_hh", "weight_ih", "bias")
+def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
+    r"""Extreme eigenvalues of a symmetric operator, or a batch, from products with vectors.
 
-
-def _elman_step(cell, region):
-    if cell.activation == "relu":
-        raise ValueError(
-            "activation must be 'tanh', 'softsign' or 'identity', got 'relu': its slope jumps, so "
-            "that the Jacobians are not Lipschitz continuous"
-        )
-    if cell.activation == "identity" and region.state is None:
-        raise ValueError("state must be given with the activation 'identity', got None")
-    h = 1.0 if region.state is None else region.state
-    return [region.affine(AFFINE, 0, 1, 2, h).through(cell.activation)], 1
-
-
-def _lstm_step(cell, region):
-    z = [region.affine(AFFINE, gate, 2 + gate, 6) for gate in range(4)]
-    with np.errstate(over="ignore"):
-        largest = 1 + np.exp(z[1].sup) if region.state is None else region.state  # 1/(1 − σ(z_f))
-    if not np.isfinite(largest):
-        raise ValueError(
-            "state must be given where the bound on the cell state overflows, got None"
-        )
-    c = _Bound(largest, np.eye(6)[1])
-    i, f, o = (z[gate].through("sigmoid") for gate in (0, 1, 3))
-    c = f * c + i * z[2].through("tanh")
-    return [o * c.through("tanh"), c], 2
-
-
-def _gru_step(cell, region):
-    h = _Bound(1.0 if region.state is None else region.state, np.eye(5)[0])
-    r, z = (region.affine(AFFINE, gate, 1 + gate, 5, h.sup).through("sigmoid") for gate in (0, 1))
-    from_state = region.affine(("weight_hh", "bias_n"), 2, 3, 5, h.sup)
-    n = (region.affine(("weight_ih", "bias"), 2, 4, 5) + r * from_state).through("tanh")
-    return [z * n + z * h], 1  # 1 − σ(z) = σ(−z) has the bounds of σ(z)
-
-
-_STEPS = {Elman: _elman_step, LSTM: _lstm_step, GRU: _gru_step}
-
-
-def readout_bounds(cell, *, weight_ho, state=1.0, names=None):
-    r"""Constants of the readout ``ŷ = W_ho h + b_o`` for ``‖W_ho‖₂ ≤ weight_ho``.
-
-    .. math::
-
-        G_x = \|W_{ho}\|_2, \qquad G_\theta = \sqrt{\|h\|^2 + 1}, \qquad M_{x\theta} = 1 .
+    An orthonormal basis :math:`Q_k` of :math:`b, Ab, \dots, A^{k-1} b` is built by the three-term
+    recursion, with full re-orthogonalisation, and :math:`A` is replaced by the tridiagonal
+    :math:`T_k = Q_k^\mathsf{T} A Q_k`. The eigenvalue of largest *magnitude*, of either sign,
+    decides when to stop.
 
     Parameters
     ----------
-    cell : Cell
-        Says how many entries ``h`` has.
-    weight_ho : float
-        Bound on the spectral norm of the readout.
-    state : float
-        Bound on the entries of ``h``.
-    names : iterable of str, optional
-        The parameters that vary; all if not given. Without ``weight_ho`` and ``bias_o`` among them
-        only ``G_x`` remains.
+    operator : callable
+        ``A``: an array of shape ``(…, d)`` to one of the same shape. Leading axes tell the
+        operators of a batch apart.
+    start : array, shape (…, d)
+        The vectors ``b``; none may be orthogonal to the eigenvector that is sought, which a random
+        one is not.
+    max_steps : int
+        Largest number of products with each operator; ``d`` of them give all that can be found.
+    tolerance : float
+        Stop when the residual of the first Ritz pair of each is at most ``tolerance · |λ|``.
 
     Returns
     -------
-    ReadoutBounds
+    Lanczos
 
     Raises
     ------
     ValueError, TypeError
-        If a bound is negative or not finite, or a name is unknown.
-    """
-    names = _check_names(cell, names)
-    norm_h = math.sqrt(cell.hidden_size) * _non_negative("state", state)
-    return ReadoutBounds(
-        G_x=_non_negative("weight_ho", weight_ho),
-        G_theta=math.hypot(norm_h * ("weight_ho" in names), "bias_o" in names),
-        M_xtheta=float("weight_ho" in names),
-    )
-
-
-@dataclass(frozen=True)
-class CostBounds:
-    """Bounds on the slope and the curvature of the cost, for several sequence lengths.
-
-    Attributes
-    ----------
-    lengths : array, shape (k,)
-        Sequence lengths ``N``.
-    log_lipschitz, log_smooth : array, shape (k,)
-        Natural logarithms of ``L_V`` and of ``L'_V``.
-    step, readout, error
-        As they were passed.
-    """
-
-    lengths: np.ndarray
-    log_lipschitz: np.ndarray
-    log_smooth: np.ndarray
-    step: StepBounds
-    readout: ReadoutBounds
-    error: float
-
-
-def cost_bounds(step, readout, *, error, lengths):
-    r"""The constants of Theorem S: how steep and how curved the cost can be at most.
-
-    For the squared error, averaged over all ``N`` steps (and over sequences), and outputs that
-    never err by more than ``error``:
-
-    .. math::
-
-        S_t &= \textstyle\sum_{i<t} L_x^i, \qquad
-        E_t = L_x E_{t-1} + K_{xx} (L_\theta S_{t-1})^2 + 2 K_{x\theta} L_\theta S_{t-1}
-              + K_{\theta\theta}, \quad E_0 = 0, \\
-        P_t &= G_x L_\theta S_t + G_\theta, \qquad
-        F_t = G_x E_t + 2 M_{x\theta} L_\theta S_t, \\
-        L_V &= \frac2N \sum_{t=1}^N \sup\|\hat y - y\| \, P_t, \qquad
-        L'_V = \frac2N \sum_{t=1}^N \bigl( \sup\|\hat y - y\| \, F_t + P_t^2 \bigr).
-
-    ``L_θ S_t`` bounds the sensitivity ``∂x_t/∂θ``, ``E_t`` its Lipschitz constant; ``P_t`` and
-    ``F_t`` are the same for the output. Everything is computed in logarithms: ``L_x^{2N}``
-    overflows.
-
-    Parameters
-    ----------
-    step : StepBounds
-        Constants of the cell on a region that the trajectories do not leave.
-    readout : ReadoutBounds
-        Constants of the readout on the same region.
-    error : float
-        Bound on ``‖ŷ_t − y_t‖₂`` on that region.
-    lengths : sequence of int
-        Sequence lengths ``N``.
-
-    Returns
-    -------
-    CostBounds
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the error is negative or not finite, or a length is not a positive integer.
+        If a start is zero, they or the products are not finite real arrays of this shape, or a
+        number is out of range.
 
     References
     ----------
-    A. H. Ribeiro et al., Beyond exploding and vanishing gradients, AISTATS 2020, Theorem 2: the
-    rates; the constants are this book's.
+    G. H. Golub, C. F. Van Loan, Matrix Computations, 4th ed., section 10.1.
     """
-    error = _non_negative("error", error)
-    lengths = integer_array("lengths", lengths, shape=("k",))
-    if lengths.min() < 1:
-        raise ValueError(f"lengths must be at least 1, got {lengths.min()}")
-    add, two = np.logaddexp, math.log(2)
-    with np.errstate(divide="ignore"):  # the logarithm of zero is −∞
-        L_x, L_theta, K_xx, K_xtheta, K_thetatheta = np.log([*vars(step).values()])
-        G_x, G_theta, M_xtheta = np.log([*vars(readout).values()])
-        log_error = np.log(error)
-
-    S = E = slopes = curvatures = -np.inf
-    log_lipschitz, log_smooth = np.empty((2, lengths.max()))
-    for t in range(lengths.max()):
-        X = L_theta + S  # of the step before
-        E = add(add(L_x + E, K_xx + 2 * X), add(two + K_xtheta + X, K_thetatheta))
-        S = add(0.0, L_x + S)
-        X = L_theta + S
-        P = add(G_x + X, G_theta)
-        F = add(G_x + E, two + M_xtheta + X)
-        slopes = add(slopes, log_error + P)
-        curvatures = add(curvatures, add(log_error + F, 2 * P))
-        log_lipschitz[t], log_smooth[t] = slopes, curvatures
-    average = two - np.log(lengths)
-    return CostBounds(
-        lengths=lengths,
-        log_lipschitz=average + log_lipschitz[lengths - 1],
-        log_smooth=average + log_smooth[lengths - 1],
-        step=step,
-        readout=readout,
-        error=error,
+    start = real_array("start", start, shape=(..., "d"))
+    max_steps = positive_integer("max_steps", max_steps)
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
+    size = _norm(start)[..., np.newaxis]
+    if not size.all():
+        raise ValueError("start must not be the zero vector")
+    *lead, d = start.shape
+    max_steps = min(max_steps, d)
+    rounding = d * np.finfo(start.dtype).eps
+    basis = [start / size]
+    tridiagonal = np.zeros((*lead, max_steps, max_steps), start.dtype)
+    for k in range(max_steps):
+        image = real_array("operator(vector)", operator(basis[k]), shape=start.shape)
+        tridiagonal[..., k, k] = np.sum(basis[k] * image, axis=-1)
+        Q = np.stack(basis, axis=-1)
+        for _ in range(2):  # twice is enough
+            coefficients = np.einsum("...dk,...d->...k", Q, image)
+            image = image - np.einsum("...dk,...k->...d", Q, coefficients)
+        values, vectors = np.linalg.eigh(tridiagonal[..., : k + 1, : k + 1])
+        order = np.argsort(-np.abs(values), axis=-1)
+        values = np.take_along_axis(values, order, axis=-1)
+        vectors = np.take_along_axis(vectors, order[..., np.newaxis, :], axis=-1)
+        # An invariant subspace leaves nothing but rounding: its Ritz values are eigenvalues. Zero
+        # vectors continue its basis, which add nothing but eigenvalues zero.
+        beyond, norm = _norm(image), np.abs(values[..., 0])
+        beyond = np.where(beyond > rounding * norm, beyond, 0)[..., np.newaxis]
+        residuals = beyond * np.abs(vectors[..., -1, :])
+        converged = residuals[..., 0] <= tolerance * norm
+        if converged.all() or k + 1 == max_steps:
+            break
+        basis.append(np.where(beyond > 0, image, 0) / np.where(beyond > 0, beyond, 1))
+        tridiagonal[..., k, k + 1] = tridiagonal[..., k + 1, k] = beyond[..., 0]
+    return Lanczos(
+        eigenvalues=values,
+        eigenvectors=Q @ vectors,
+        residuals=residuals,
+        converged=converged if lead else bool(converged),
+        steps=k + 1,
+        tolerance=tolerance,
     )
+
+
+def hessian_spectrum(cost, params, rng, *, names=None, max_steps=100, tolerance=1e-8):
+    """Extreme eigenvalues of ``∇²V(θ)`` by `lanczos` on exact Hessian-vector products.
+
+    Parameters
+    ----------
+    cost : Cost
+        The function ``V``.
+    params : dict of array
+        The points ``θ``; leading axes tell them apart.
+    rng : numpy.random.Generator
+        Draws the first vectors.
+    names : iterable of str, optional
+        The parameters that vary: the Hessian is restricted to them, in this order; all, in the
+        order of ``params``, if not given.
+    max_steps, tolerance
+        As for `lanczos`.
+
+    Returns
+    -------
+    Lanczos
+        With the leading axes of the parameters. Its ``norm`` is the spectral norm of the Hessian:
+        the local smoothness constant of the cost.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the parameters do not fit the cost, a name is unknown or a number out of range.
+    """
+    params, lead = cost.check_params(params)
+    names = tuple(params) if names is None else parameter_names(cost.cell, names)
+    all_shapes = cost.cell.param_shapes(params["bias_o"].shape[-1])
+    shapes = {name: all_shapes[name] for name in names}
+    dtype = np.result_type(*params.values())
+    fixed = {name: np.zeros(all_shapes[name], dtype) for name in params if name not in names}
+
+    def operator(vectors):
+        product = hessian_vector_product(cost, params, fixed | unflatten(vectors, shapes))
+        return _vectors(product, names, len(lead))
+
+    d = sum(math.prod(shape) for shape in shapes.values())
+    start = rng.normal(size=(*lead, d)).astype(dtype)
+    return lanczos(operator, start, max_steps=max_steps, tolerance=tolerance)
+
+
+def gradient_norms(cost, params, *, names=None):
+    """``‖∇V(θ)‖₂`` of each parameter set of a batch.
+
+    Parameters
+    ----------
+    cost : Cost
+        The function ``V``.
+    params : dict of array
+        The points ``θ``; leading axes tell them apart.
+    names : iterable of str, optional
+        The parameters that vary, such as ``["bias"]``; all if not given.
+
+    Returns
+    -------
+    array, shape (…)
+        With the leading axes of the parameters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the parameters do not fit the cost, or a name is unknown.
+    """
+    names = parameter_names(cost.cell, names)
+    found = bptt(cost, params)
+    return _norm(_vectors(found.params, names, np.ndim(found.value)))
+
+
+def _vectors(arrays, names, axes):
+    """The named arrays as vectors, shape ``(…, d)``, behind the given number of leading axes."""
+    parts = [arrays[name].reshape(*arrays[name].shape[:axes], -1) for name in names]
+    return np.concatenate(parts, axis=-1)
+
+
+def _norm(vectors):
+    """The Euclidean norm over the last axis, whose squares neither overflow nor underflow."""
+    size = np.abs(vectors).max(axis=-1, initial=0.0)
+    scaled = vectors / np.where(size > 0, size, 1)[..., np.newaxis]
+    return size * np.linalg.norm(scaled, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -541,142 +325,6 @@ def _student_quantile(confidence, freedom):
         middle = (low + high) / 2
         low, high = (middle, high) if integral(middle) < wanted else (low, middle)
     return math.sqrt(freedom) * math.tan(low)
-
-
-def gradient_norms(cost, params, *, names=None):
-    """``‖∇V(θ)‖₂`` of each parameter set of a batch.
-
-    Parameters
-    ----------
-    cost : Cost
-        The function ``V``.
-    params : dict of array
-        The points ``θ``; leading axes tell them apart.
-    names : iterable of str, optional
-        The parameters that vary, such as ``["bias"]``; all if not given.
-
-    Returns
-    -------
-    array, shape (…)
-        With the leading axes of the parameters.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters do not fit the cost, or a name is unknown.
-    """
-    names = _check_names(cost.cell, names)
-    found = bptt(cost, params)
-    return _norm(_vectors(found.params, names, np.ndim(found.value)))
-
-
-def _vectors(arrays, names, axes):
-    """The named arrays as vectors, shape ``(…, d)``, behind the given number of leading axes."""
-    parts = [arrays[name].reshape(*arrays[name].shape[:axes], -1) for name in names]
-    return np.concatenate(parts, axis=-1)
-
-
-def _norm(vectors):
-    """The Euclidean norm over the last axis, whose squares neither overflow nor underflow."""
-    size = np.abs(vectors).max(axis=-1, initial=0.0)
-    scaled = vectors / np.where(size > 0, size, 1)[..., np.newaxis]
-    return size * np.linalg.norm(scaled, axis=-1)
-
-
-@dataclass(frozen=True)
-class HessianNorms:
-    """Spectral norms of the Hessian at a batch of points.
-
-    Attributes
-    ----------
-    values : array, shape (…)
-        The largest absolute value of a Ritz value: never more than the norm, but for rounding.
-    residuals : array, shape (…)
-        Some eigenvalue of the Hessian lies within this distance of the Ritz value.
-    converged : array of bool, shape (…)
-        Whether the residual is at most ``tolerance`` times the value.
-    steps : int
-        Number of Hessian-vector products at each point.
-    tolerance : float
-        As it was passed.
-    """
-
-    values: np.ndarray
-    residuals: np.ndarray
-    converged: np.ndarray
-    steps: int
-    tolerance: float
-
-
-def hessian_norms(cost, params, rng, *, names=None, steps=30, tolerance=1e-6):
-    """``‖∇²V(θ)‖₂`` of each parameter set of a batch, by the method of `lanczos` for all at once.
-
-    Parameters
-    ----------
-    cost : Cost
-        The function ``V``.
-    params : dict of array
-        The points ``θ``; leading axes tell them apart.
-    rng : numpy.random.Generator
-        Draws the first vectors.
-    names : iterable of str, optional
-        The parameters that vary: the Hessian is restricted to them; all if not given.
-    steps : int
-        Largest number of Hessian-vector products; as many as there are parameters are exact.
-    tolerance : float
-        Stop when all residuals are at most ``tolerance`` times the value.
-
-    Returns
-    -------
-    HessianNorms
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters do not fit the cost, a name is unknown or a number out of range.
-    """
-    names = _check_names(cost.cell, names)
-    params, lead = cost.check_params(params)
-    steps = positive_integer("steps", steps)
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
-    all_shapes = cost.cell.param_shapes(params["bias_o"].shape[-1])
-    shapes = {name: all_shapes[name] for name in names}
-    dtype = np.result_type(*params.values())
-    fixed = {name: np.zeros(all_shapes[name], dtype) for name in params if name not in names}
-
-    def operator(vectors):
-        product = hessian_vector_product(cost, params, fixed | unflatten(vectors, shapes))
-        return _vectors(product, names, len(lead))
-
-    d = sum(math.prod(shape) for shape in shapes.values())
-    steps = min(steps, d)
-    start = rng.normal(size=(*lead, d)).astype(dtype)
-    basis = [start / _norm(start)[..., np.newaxis]]
-    tridiagonal = np.zeros((*lead, steps + 1, steps + 1), dtype)
-    for k in range(steps):
-        image = operator(basis[-1])
-        tridiagonal[..., k, k] = np.sum(basis[-1] * image, axis=-1)
-        Q = np.stack(basis, axis=-1)
-        for _ in range(2):  # twice is enough
-            coefficients = np.einsum("...dk,...d->...k", Q, image)
-            image = image - np.einsum("...dk,...k->...d", Q, coefficients)
-        values, vectors = np.linalg.eigh(tridiagonal[..., : k + 1, : k + 1])
-        first = np.argmax(np.abs(values), axis=-1)[..., np.newaxis]
-        norms = np.abs(np.take_along_axis(values, first, axis=-1)[..., 0])
-        last = np.take_along_axis(vectors[..., -1, :], first, axis=-1)[..., 0]
-        # An invariant subspace leaves nothing but rounding, which is taken as zero: the basis is
-        # continued with zero vectors, which add nothing but the eigenvalue zero.
-        beyond = _norm(image)
-        beyond = np.where(beyond > d * np.finfo(dtype).eps * norms, beyond, 0)
-        residuals = beyond * np.abs(last)
-        converged = residuals <= tolerance * norms
-        if converged.all():
-            break
-        inverse = np.where(beyond > 0, 1 / np.where(beyond > 0, beyond, 1), 0)
-        basis.append(image * inverse[..., np.newaxis])
-        tridiagonal[..., k, k + 1] = tridiagonal[..., k + 1, k] = beyond
-    return HessianNorms(norms, residuals, converged, k + 1, tolerance)
 
 
 @dataclass(frozen=True)
@@ -851,7 +499,7 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
     ValueError, TypeError
         If the parameters do not fit the cost, a name is unknown or a setting out of range.
     """
-    names = _check_names(cost.cell, names)
+    names = parameter_names(cost.cell, names)
     if not 0 < start < stop < np.inf:
         raise ValueError(f"start and stop must be 0 < start < stop, got {start} and {stop}")
     if not 1 < factor < np.inf:
@@ -901,133 +549,3 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
         smaller = change(middle[np.newaxis])[0] < 0
         low, high = np.where(smaller, middle, low), np.where(smaller, high, middle)
     return np.where(bracketed, high, np.where(begins, np.inf, np.nan))
-
-
-@dataclass(frozen=True)
-class Lanczos:
-    """Extreme eigenvalues of a symmetric operator.
-
-    Attributes
-    ----------
-    eigenvalues : array, shape (k,)
-        Ritz values, in descending order of their absolute value.
-    eigenvectors : array, shape (d, k)
-        Ritz vectors, in the same order.
-    residuals : array, shape (k,)
-        ``‖A y − λ y‖`` of each pair; some eigenvalue of ``A`` lies within it of ``λ``.
-    converged : bool
-        Whether the residual of the first pair is at most ``tolerance · |λ|``.
-    steps : int
-        Number of products with the operator.
-    tolerance : float
-        As it was passed.
-    """
-
-    eigenvalues: np.ndarray
-    eigenvectors: np.ndarray
-    residuals: np.ndarray
-    converged: bool
-    steps: int
-    tolerance: float
-
-    @property
-    def norm(self):
-        """The spectral norm of the operator: the largest absolute value of an eigenvalue."""
-        return abs(float(self.eigenvalues[0]))
-
-
-def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
-    r"""Extreme eigenvalues of a symmetric operator from products with vectors.
-
-    An orthonormal basis :math:`Q_k` of :math:`b, Ab, \dots, A^{k-1} b` is built by the three-term
-    recursion, with full re-orthogonalisation, and :math:`A` is replaced by the tridiagonal
-    :math:`T_k = Q_k^\mathsf{T} A Q_k`. The eigenvalue of largest *magnitude*, of either sign,
-    decides when to stop.
-
-    Parameters
-    ----------
-    operator : callable
-        ``A``: an array of shape ``(d,)`` to one of the same shape.
-    start : array, shape (d,)
-        The vector ``b``; it must not be orthogonal to the eigenvector that is sought, which a
-        random one is not.
-    max_steps : int
-        Largest number of products.
-    tolerance : float
-        Stop when the residual of the first Ritz pair is at most ``tolerance · |λ|``.
-
-    Returns
-    -------
-    Lanczos
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the start is zero, it or a product is not a finite real vector of its size, or a number
-        is out of range.
-
-    References
-    ----------
-    G. H. Golub, C. F. Van Loan, Matrix Computations, 4th ed., section 10.1.
-    """
-    start = real_array("start", start, shape=("d",))
-    max_steps = positive_integer("max_steps", max_steps)
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
-    size = np.linalg.norm(start)
-    if size == 0:
-        raise ValueError("start must not be the zero vector")
-    basis, diagonal, off_diagonal = [start / size], [], []
-    while True:
-        image = real_array("operator(vector)", operator(basis[-1]), shape=start.shape)
-        diagonal.append(basis[-1] @ image)
-        for _ in range(2):  # twice is enough
-            Q = np.stack(basis, axis=1)
-            image = image - Q @ (Q.T @ image)
-        beyond = np.linalg.norm(image)
-        tridiagonal = np.diag(diagonal) + np.diag(off_diagonal, 1) + np.diag(off_diagonal, -1)
-        values, vectors = np.linalg.eigh(tridiagonal)
-        order = np.argsort(-np.abs(values))
-        values, vectors = values[order], vectors[:, order]
-        residuals = beyond * np.abs(vectors[-1])
-        # An invariant subspace leaves nothing but rounding: its Ritz values are eigenvalues.
-        exhausted = beyond <= len(start) * np.finfo(start.dtype).eps * np.abs(values[0])
-        converged = bool(exhausted or residuals[0] <= tolerance * np.abs(values[0]))
-        if converged or len(diagonal) == min(max_steps, len(start)):
-            return Lanczos(values, Q @ vectors, residuals, converged, len(diagonal), tolerance)
-        basis.append(image / beyond)
-        off_diagonal.append(beyond)
-
-
-def hessian_spectrum(cost, params, rng, *, max_steps=100, tolerance=1e-8):
-    """Extreme eigenvalues of ``∇²V(θ)`` by `lanczos` on exact Hessian-vector products.
-
-    Parameters
-    ----------
-    cost : Cost
-        The function ``V``.
-    params : dict of array
-        The point ``θ``, without leading axes.
-    rng : numpy.random.Generator
-        Draws the first vector.
-    max_steps, tolerance
-        As for `lanczos`.
-
-    Returns
-    -------
-    Lanczos
-        Its ``norm`` is the spectral norm of the Hessian: the local smoothness constant of the cost.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters do not fit the cost, or have leading axes.
-    """
-    params, _ = cost.check_params(params, single="hessian_spectrum")
-    theta = flatten(params)
-
-    def operator(vector):
-        return flatten(hessian_vector_product(cost, params, unflatten(vector, params)))
-
-    start = rng.normal(size=theta.size).astype(theta.dtype)
-    return lanczos(operator, start, max_steps=max_steps, tolerance=tolerance)

@@ -105,6 +105,19 @@ def problem(
     return cost, draw_params(cell, rng, outputs=p, leads=leads, dtype=dtype)
 
 
+def scalar_network(w, N, activation="tanh", target=1.0):
+    """``x' = φ(w x + b)``, ``x_0 = 0``, ``ŷ = x``, a constant target."""
+    cell = Elman(0, 1, activation=activation)
+    params = {
+        "weight_ih": np.zeros((1, 0)),
+        "weight_hh": np.array([[w]]),
+        "bias": np.zeros(1),
+        "weight_ho": np.ones((1, 1)),
+        "bias_o": np.zeros(1),
+    }
+    return Cost(cell, np.zeros((N, 0)), np.full((N, 1), target)), params
+
+
 def batch_shapes(count):
     """``count`` shapes of up to two axes that broadcast against each other."""
     return hnp.mutually_broadcastable_shapes(
