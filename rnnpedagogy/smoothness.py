@@ -159,18 +159,28 @@ def hessian_spectrum(cost, params, rng, *, names=None, max_steps=100, tolerance=
     """
     params, lead = cost.check_params(params)
     names = tuple(params) if names is None else parameter_names(cost.cell, names)
-    all_shapes = cost.cell.param_shapes(params["bias_o"].shape[-1])
-    shapes = {name: all_shapes[name] for name in names}
-    dtype = np.result_type(*params.values())
-    fixed = {name: np.zeros(all_shapes[name], dtype) for name in params if name not in names}
+    shapes = _shapes(cost, params, names)
+    d = sum(math.prod(shape) for shape in shapes.values())
+    start = rng.normal(size=(*lead, d)).astype(np.result_type(*params.values()))
+    operator = _hessian(cost, params, lead, shapes)
+    return lanczos(operator, start, max_steps=max_steps, tolerance=tolerance)
+
+
+def _shapes(cost, params, names):
+    """The shapes of the named parameters, without leading axes."""
+    shapes = cost.cell.param_shapes(params["bias_o"].shape[-1])
+    return {name: shapes[name] for name in names}
+
+
+def _hessian(cost, params, lead, shapes):
+    """The products ``∇²V(θ) v`` with vectors of the parameters whose shapes are given."""
+    zero = {name: np.zeros_like(array) for name, array in params.items()}
 
     def operator(vectors):
-        product = hessian_vector_product(cost, params, fixed | unflatten(vectors, shapes))
-        return _vectors(product, names, len(lead))
+        product = hessian_vector_product(cost, params, zero | unflatten(vectors, shapes))
+        return _vectors(product, shapes, len(lead))
 
-    d = sum(math.prod(shape) for shape in shapes.values())
-    start = rng.normal(size=(*lead, d)).astype(dtype)
-    return lanczos(operator, start, max_steps=max_steps, tolerance=tolerance)
+    return operator
 
 
 def gradient_norms(cost, params, *, names=None):
@@ -454,7 +464,6 @@ def supremum(
     )
 
 
-STEPS_AT_ONCE = 16  # of the grid, evaluated as one batch
 BISECTIONS = 45  # leave of the ratio of two grid points nothing but rounding
 
 
@@ -505,47 +514,41 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
     if not 1 < factor < np.inf:
         raise ValueError(f"factor must be greater than 1, got {factor}")
     params, lead = cost.check_params(params)
-    here, axes = bptt(cost, params), len(lead)
-    g = {name: array * (name in names) for name, array in here.params.items()}
-    product = hessian_vector_product(cost, params, g)
-    slope, curvature = (_norm(_vectors(arrays, names, axes)) for arrays in (g, product))
+    shapes, here = _shapes(cost, params, names), bptt(cost, params)
+    g = _vectors(here.params, names, len(lead))
+    theta = _vectors(
+        {n: params[n] + np.zeros_like(here.params[n]) for n in names}, names, len(lead)
+    )
+    slope, curvature = _norm(g), _norm(_hessian(cost, params, lead, shapes)(g))
     exists = (slope > 0) & (curvature > 0)
     unit = 2 * np.where(exists, slope, 0) / np.where(exists, curvature, 1)
 
-    batch = cost.arrange(params, lead).layout.batch
-    between = (1,) * (len(batch) - len(lead))  # axes that keep several steps apart from the batch
-
-    def change(steps):
-        """``V(θ − ηg) − V(θ)`` for several steps ``η`` of each point, shape ``(k, …)``."""
-        moved = dict(params)
-        for name in names:
-            core = (1,) * (g[name].ndim - len(lead))
-            moved[name] = params[name] - steps.reshape(-1, *between, *lead, *core) * g[name]
+    def change(step):
+        """``V(θ − ηg) − V(θ)`` for a step ``η`` of each point, shape ``(…)``."""
+        moved = params | unflatten(theta - step[..., np.newaxis] * g, shapes)
         with np.errstate(over="ignore", invalid="ignore"):  # a cost of infinity is not smaller
-            return cost(moved).reshape(steps.shape) - here.value
+            return cost(moved) - here.value
 
     # The start must be far below: where the gradient rules and well above rounding.
-    theta = _vectors({name: params[name] + np.zeros_like(g[name]) for name in names}, names, axes)
+    low = start * unit
     noise = np.finfo(here.value.dtype).eps * (here.value + _norm(theta) * slope)
-    promise = start * unit * slope**2
-    begins = (promise > 100 * noise) & (change(start * unit[np.newaxis])[0] < -promise / 2)
-    unit = np.where(begins, unit, 0)
+    begins = (low * slope**2 > 100 * noise) & (change(low) < -low * slope**2 / 2)
 
-    low, high = np.where(begins, np.inf, np.nan) * np.ones((2, *lead))
+    high = np.where(begins, np.inf, np.nan)
     count = math.ceil(math.log(stop / start) / math.log(factor))
-    grid = np.append(start * factor ** np.arange(count), stop)
-    for k in range(0, count, STEPS_AT_ONCE):
-        steps = np.multiply.outer(grid[k : k + STEPS_AT_ONCE + 1], unit)
-        larger = ~(change(steps[1:]) < 0)
-        first = np.argmax(larger, axis=0)[np.newaxis]
-        found = larger.any(axis=0) & (high == np.inf)
-        low = np.where(found, np.take_along_axis(steps, first, axis=0)[0], low)
-        high = np.where(found, np.take_along_axis(steps, first + 1, axis=0)[0], high)
-        if not (high == np.inf).any():
+    for multiple in np.append(start * factor ** np.arange(1, count), stop):
+        searched = high == np.inf
+        if not searched.any():
             break
-    bracketed = np.isfinite(high)
+        step = np.where(searched, multiple * unit, 0)
+        smaller = change(step) < 0
+        low = np.where(searched & smaller, step, low)
+        high = np.where(searched & ~smaller, step, high)
+
+    found = np.isfinite(high)
     for _ in range(BISECTIONS):
-        middle = np.where(bracketed, low / 2 + high / 2, 0)
-        smaller = change(middle[np.newaxis])[0] < 0
-        low, high = np.where(smaller, middle, low), np.where(smaller, high, middle)
-    return np.where(bracketed, high, np.where(begins, np.inf, np.nan))
+        middle = np.where(found, low / 2 + high / 2, 0)
+        smaller = change(middle) < 0
+        low = np.where(found & smaller, middle, low)
+        high = np.where(found & ~smaller, middle, high)
+    return high
