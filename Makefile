@@ -54,7 +54,7 @@ lab: setup
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 bench: setup
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks
 
 pins:
 	uv pip compile pyproject.toml requirements.in --extra book --extra notebooks --extra test \
