@@ -261,7 +261,7 @@ def state_jacobians(cell, params, state, inputs):
     sets = {name: np.expand_dims(params[name], -len(shapes[name]) - 1) for name in shapes}
     lead = (*run.layout.lead, 1)
     jacobians = np.empty((steps, *batch, n, n), states.dtype)
-    chunk = max(1, 2**22 // (n * cell.gates * states[0].size))  # bounds the working memory
+    chunk = max(1, 2**18 // (n * cell.gates * states[0].size))  # fits the cache
     for k in range(0, steps, chunk):
         some = slice(k, min(k + chunk, steps))
         unit_run, _, (_, _, d_state) = _pull_back_units(
