@@ -4,8 +4,8 @@ Outside, features are the last axis and everything between time and features bro
 features come first, so that one step for a whole batch is the textbook's ``W @ x``, and each gate
 of a cell is one contiguous block of rows. Two cases share all code:
 
-- one set of parameters: weights are matrices, the batch is flattened, columns have shape ``(F,
-B)``;
+- one set of parameters: weights are matrices, the batch is flattened, columns have shape
+  ``(F, B)``;
 - a batch of parameter sets: weights carry the parameters' leading axes *last*, columns have shape
   ``(F, *batch)``, and a product is taken set by set.
 """

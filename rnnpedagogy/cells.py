@@ -281,8 +281,8 @@ class LSTM(Cell):
         g = \tanh(W_g\,[u_t, h_{t-1}] + b_g), \\
         c_t &= f \odot c_{t-1} + i \odot g, \qquad h_t = o \odot \tanh(c_t).
 
-    The rows of ``weight_ih``, ``weight_hh`` and ``bias`` hold the gates in the order ``i, f, g,
-    o``.
+    The rows of ``weight_ih``, ``weight_hh`` and ``bias`` hold the gates in the order
+    ``i, f, g, o``.
 
     References
     ----------

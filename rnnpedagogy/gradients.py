@@ -134,8 +134,8 @@ def rtrl(cost, params, *, initial_state=False):
     .. math::
 
         X_t = A_t X_{t-1} + B_t, \quad X_0 = 0, \qquad
-        \nabla V = \tfrac1N \sum_t X_t^\mathsf{T} C_t^\mathsf{T} \nabla\ell_t + \text{readout
-        terms}.
+        \nabla V = \tfrac1N \sum_t X_t^\mathsf{T} C_t^\mathsf{T} \nabla\ell_t
+        + \text{readout terms}.
 
     The result equals that of `bptt`; memory does not grow with ``N`` but is ``n·d``, and a step
     costs ``O(n²d)``.
@@ -203,8 +203,7 @@ def _one_step(cell, params, state, inputs):
 
     The step is pulled back from each unit vector of the state, an extra batch axis of length ``n``.
     When every sequence and every unit vector is given a parameter set of its own, the gradients of
-    those sets are the rows of
-    ``B``.
+    those sets are the rows of ``B``.
     """
     own = (*state.shape[:-1], cell.state_size)
     sets = {name: np.broadcast_to(array, own + array.shape) for name, array in params.items()}

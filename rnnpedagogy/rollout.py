@@ -116,12 +116,12 @@ class Run:
             state = states[-1]
 
 
-def prepare(cell, params, state, inputs, *, extra_batch=()):
+def prepare(cell, params, state, inputs):
     """Check the arguments of `rollout` and bring them into the inner layout."""
     params, lead = cell.check_params(params)
     state = real_array("state", state, shape=(..., cell.state_size))
     inputs = real_array("inputs", inputs, shape=("time", ..., cell.input_size))
-    return arrange(cell, params, lead, state, inputs, extra_batch=extra_batch)
+    return arrange(cell, params, lead, state, inputs)
 
 
 def arrange(cell, params, lead, state, inputs, *, extra_batch=()):

@@ -516,9 +516,8 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
     params, lead = cost.check_params(params)
     shapes, here = _shapes(cost, params, names), bptt(cost, params)
     g = _vectors(here.params, names, len(lead))
-    theta = _vectors(
-        {n: params[n] + np.zeros_like(here.params[n]) for n in names}, names, len(lead)
-    )
+    sets = {name: np.broadcast_to(params[name], here.params[name].shape) for name in names}
+    theta = _vectors(sets, names, len(lead))
     slope, curvature = _norm(g), _norm(_hessian(cost, params, lead, shapes)(g))
     exists = (slope > 0) & (curvature > 0)
     unit = 2 * np.where(exists, slope, 0) / np.where(exists, curvature, 1)
