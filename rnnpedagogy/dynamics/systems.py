@@ -1,0 +1,86 @@
+"""Maps: any step function, or a recurrent cell with its parameters and inputs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import autograd
+import numpy as np
+
+from rnnpedagogy._validation import real_array
+from rnnpedagogy.gradients import state_jacobians
+from rnnpedagogy.rollout import rollout
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map ``x_t = F(x_{t-1})`` of ``R^n`` into itself.
+
+    Parameters
+    ----------
+    step : callable
+        ``F``: an array of shape ``(…, n)`` to one of the same shape; written with
+        ``autograd.numpy`` unless a Jacobian is given.
+    jacobian : callable, optional
+        ``∂F/∂x``: shape ``(…, n)`` to ``(…, n, n)``; by automatic differentiation if not given.
+    """
+
+    step: Callable
+    jacobian: Callable | None = None
+
+    def run(self, state, start, stop):
+        """States ``x_{start+1} … x_stop`` after ``state``, shape ``(stop - start, …, n)``."""
+        states = []
+        for _ in range(start, stop):
+            state = self.step(state)
+            states.append(state)
+        return np.stack(states)
+
+    def linearise(self, state, start, stop):
+        """States ``x_{start+1} … x_stop`` after ``state``, and the Jacobians on the way."""
+        states = self.run(state, start, stop)
+        before = np.concatenate([np.broadcast_to(state, (1, *states.shape[1:])), states[:-1]])
+        jacobian = self.jacobian or self._automatic_jacobian
+        return states, jacobian(before)
+
+    def _automatic_jacobian(self, states):
+        rows = [
+            autograd.elementwise_grad(lambda x, i=i: self.step(x)[..., i])(states)
+            for i in range(states.shape[-1])
+        ]
+        return np.stack(rows, axis=-2)
+
+
+@dataclass(frozen=True)
+class CellMap:
+    """A recurrent cell as a dynamical system, ``x_t = f(x_{t-1}, u_t; θ)``.
+
+    Parameters
+    ----------
+    cell : Cell
+        The map ``f``.
+    params : dict of array
+        ``θ``.
+    inputs : array, shape (m,) or (N, …, m)
+        One input for all times, or a sequence ``u_1, …, u_N``. An autonomous cell needs none.
+    """
+
+    cell: object
+    params: dict
+    inputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def run(self, state, start, stop):
+        """States ``x_{start+1} … x_stop`` after ``state``, shape ``(stop - start, …, n)``."""
+        return rollout(self.cell, self.params, state, self._inputs(start, stop))
+
+    def linearise(self, state, start, stop):
+        """States ``x_{start+1} … x_stop`` after ``state``, and the Jacobians on the way."""
+        return state_jacobians(self.cell, self.params, state, self._inputs(start, stop))
+
+    def _inputs(self, start, stop):
+        """``u_{start+1} … u_stop``, shape ``(stop - start, …, m)``."""
+        inputs = real_array("inputs", self.inputs, shape=(..., self.cell.input_size))
+        if inputs.ndim == 1:
+            return np.broadcast_to(inputs, (stop - start, *inputs.shape))
+        if stop > len(inputs):
+            raise ValueError(f"inputs must cover {stop} steps, got {len(inputs)}")
+        return inputs[start:stop]
