@@ -21,16 +21,22 @@ class Gradient:
         ``V(θ)``, with the leading axes of the parameters.
     params : dict of array
         ``∂V/∂θ``; entry ``[k]`` is the gradient of ``value[k]``.
+    last_state : array, shape (…, n)
+        ``x_N``, with all axes of the batch: where the next piece of a long sequence starts.
     state : array, shape (…, n), or None
         ``∂V/∂x_0`` if it was asked for.
+    inputs : array, shape (N, …, m), or None
+        ``∂V/∂u_t`` if it was asked for.
     """
 
     value: np.ndarray
     params: dict
-    state: np.ndarray | None
+    last_state: np.ndarray
+    state: np.ndarray | None = None
+    inputs: np.ndarray | None = None
 
 
-def bptt(cost, params, *, initial_state=False, checkpoint=False):
+def bptt(cost, params, *, initial_state=False, inputs=False, checkpoint=False):
     r"""Value and gradient by backpropagation through time.
 
     With :math:`A_t = \partial f/\partial x`, :math:`B_t = \partial f/\partial\theta` and
@@ -49,6 +55,10 @@ def bptt(cost, params, *, initial_state=False, checkpoint=False):
         The point ``θ``; leading axes give one gradient for each parameter set.
     initial_state : bool
         Also return the derivative with respect to ``x_0``.
+    inputs : bool
+        Also return the derivatives with respect to the inputs, :math:`W_{ih}^\mathsf{T}` times the
+        adjoint of :math:`W_{ih} u_t`, with which whatever computes the inputs can be trained. An
+        input or initial state that several sequences share collects their derivatives.
     checkpoint : bool
         Store every ``⌈√N⌉``-th state only and compute the others again when the adjoint gets to
         them:
@@ -69,10 +79,12 @@ def bptt(cost, params, *, initial_state=False, checkpoint=False):
     Optimization Methods and Software 1 (1992), in the simplest, two-level form.
     """
     params, lead = cost.check_params(params)
-    return _bptt(cost, params, lead, initial_state=initial_state, checkpoint=checkpoint)
+    return _bptt(
+        cost, params, lead, initial_state=initial_state, inputs=inputs, checkpoint=checkpoint
+    )
 
 
-def _bptt(cost, params, lead, *, initial_state=False, checkpoint=False):
+def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=False):
     run = cost.arrange(params, lead)
     if checkpoint:
         segments = run.segments(isqrt(cost.steps - 1) + 1)
@@ -80,12 +92,14 @@ def _bptt(cost, params, lead, *, initial_state=False, checkpoint=False):
     else:
         kept = list(run.segments())
 
-    value, total = 0.0, {}
+    value, total, from_inputs = 0.0, {}, []
     d_state = np.zeros_like(run.state)
     while kept:
         segment, states, tape = kept.pop()
         if checkpoint:
             states, tape = run.forward(states, run.inputs[segment])
+        if segment.stop == cost.steps:
+            last_state = run.layout.rows(states[-1:].copy())[0]
         part, d_outputs = cost.evaluate(run, states, segment)
         d_outputs = run.layout.columns(d_outputs, states.dtype)
         d_hidden = multiply_all(run.weights["weight_ho"].swapaxes(0, 1), d_outputs)
@@ -99,14 +113,22 @@ def _bptt(cost, params, lead, *, initial_state=False, checkpoint=False):
         terms["bias_o"] = run.layout.bias_sum(d_outputs)
         for name, term in terms.items():
             total[name] = total.get(name, 0) + term
+        if inputs:
+            d_u = multiply_all(run.weights["weight_ih"].swapaxes(0, 1), d_inputs)
+            own = cost.inputs.shape[1:-1]
+            from_inputs.append(_sum_to(run.layout, run.layout.rows(d_u), own))
 
     d_start = None
     if initial_state:
-        rows = run.layout.rows(d_state[np.newaxis])[0]
-        d_start = _sum_to(rows, cost.state.shape, run.layout.averaged_axes)
-        if run.layout.shared:
-            d_start = d_start.reshape(cost.state.shape)
-    return Gradient(value, {name: total[name] for name in params}, d_start)
+        rows = run.layout.rows(d_state[np.newaxis])
+        d_start = _sum_to(run.layout, rows, cost.state.shape[:-1])[0]
+    return Gradient(
+        value=value,
+        params={name: total[name] for name in params},
+        last_state=last_state,
+        state=d_start,
+        inputs=np.concatenate(from_inputs[::-1]) if inputs else None,
+    )
 
 
 def _cell_terms(run, inputs, states, d_inputs, d_recurrent):
@@ -120,10 +142,12 @@ def _cell_terms(run, inputs, states, d_inputs, d_recurrent):
     } | run.cell.extra_gradients(d_recurrent, layout)
 
 
-def _sum_to(array, shape, axes):
-    """Sum ``array`` over those ``axes`` along which an array of ``shape`` was broadcast."""
-    padded = (1,) * (array.ndim - len(shape)) + shape
-    return array.sum(axis=tuple(axis for axis in axes if padded[axis] == 1), keepdims=True)
+def _sum_to(layout, rows, own):
+    """Sum ``(T, …, F)`` over sequences that share what has the batch axes ``own`` of its own."""
+    padded = (1,) * (len(layout.batch) - len(own)) + own
+    shared = tuple(1 + axis for axis in layout.averaged_axes if padded[axis] == 1)
+    rows = rows.sum(axis=shared, keepdims=True)
+    return rows.reshape(len(rows), *own, rows.shape[-1]) if layout.shared else rows
 
 
 def rtrl(cost, params, *, initial_state=False):
@@ -166,7 +190,8 @@ def rtrl(cost, params, *, initial_state=False):
     params, _ = cost.check_params(params, single="rtrl")
     cell, loss = cost.cell, cost.loss
     cell_params = {name: params[name] for name in cell.param_shapes()}
-    batch = cost.arrange(params, ()).layout.batch
+    layout = cost.arrange(params, ()).layout
+    batch = layout.batch
     dtype = np.result_type(cost.state, cost.inputs, *params.values())
     n, d = cell.state_size, sum(array.size for array in cell_params.values())
     state = np.broadcast_to(cost.state, (*batch, n)).astype(dtype)
@@ -193,9 +218,13 @@ def rtrl(cost, params, *, initial_state=False):
     gradient = unflatten(by_column[..., :d].reshape(-1, d).sum(axis=0), cell_params) | readout
     d_start = None
     if initial_state:
-        d_start = _sum_to(by_column[..., d:], cost.state.shape, range(len(batch)))
-        d_start = d_start.reshape(cost.state.shape)
-    return Gradient(value, {name: gradient[name] for name in params}, d_start)
+        d_start = _sum_to(layout, by_column[np.newaxis, ..., d:], cost.state.shape[:-1])[0]
+    return Gradient(
+        value=value,
+        params={name: gradient[name] for name in params},
+        last_state=state,
+        state=d_start,
+    )
 
 
 def _one_step(cell, params, state, inputs):

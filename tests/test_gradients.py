@@ -133,22 +133,57 @@ def test_jacobians_of_a_linear_network_are_its_matrix():
 def test_gradients_equal_automatic_differentiation(kind, loss, at, batch):
     cost, params = problem(kind, loss=loss, at=at, **batch)
     expected = autograd.grad(cost.step_by_step)(params)
-    in_state = autograd.grad(lambda x_0: step_by_step_from(cost, x_0, params))(cost.state)
+    in_state, in_inputs = (
+        autograd.grad(lambda value, name=name: step_by_step_with(cost, name, value, params))(
+            getattr(cost, name)
+        )
+        for name in ("state", "inputs")
+    )
     for found in (
-        bptt(cost, params, initial_state=True),
-        bptt(cost, params, initial_state=True, checkpoint=True),
+        bptt(cost, params, initial_state=True, inputs=True),
+        bptt(cost, params, initial_state=True, inputs=True, checkpoint=True),
         rtrl(cost, params, initial_state=True),
     ):
         assert_equal_to_rounding(found.value, cost.step_by_step(params))
         assert_same_params(found.params, expected)
         assert_equal_to_rounding(found.state, in_state)
+        if found.inputs is not None:
+            assert_equal_to_rounding(found.inputs, in_inputs)
+    assert rtrl(cost, params).inputs is None
 
 
-def step_by_step_from(cost, state, params):
-    """`Cost.step_by_step` as a function of the initial state."""
+def step_by_step_with(cost, name, value, params):
+    """`Cost.step_by_step` as a function of the initial state or of the inputs."""
     moved = copy.copy(cost)
-    moved.state = state
+    setattr(moved, name, value)
     return moved.step_by_step(params)
+
+
+@every_cell
+@pytest.mark.parametrize("batch", [{}, {"inputs": (3,), "state": (2, 1)}])
+def test_gradients_say_where_the_run_ended(kind, batch):
+    cost, params = problem(kind, **batch)
+    cell_params = {name: params[name] for name in cost.cell.param_shapes()}
+    expected = rollout(cost.cell, cell_params, cost.state, cost.inputs)[-1]
+    for found in (bptt(cost, params), bptt(cost, params, checkpoint=True), rtrl(cost, params)):
+        assert_equal_to_rounding(found.last_state, expected)
+
+
+@every_cell
+@every_loss
+def test_derivatives_in_the_inputs_equal_differences(kind, loss):
+    cost, params = problem(kind, loss=loss, inputs=(3,))
+    direction = np.random.default_rng(1).normal(size=cost.inputs.shape)
+    derivative = np.sum(bptt(cost, params, inputs=True).inputs * direction)
+    # Truncation h² and rounding ε/h balance at h = ε^{1/3}: an error of about ε^{2/3} = 4e-11
+    # times derivatives of up to a few tens along a direction of length 6.5.
+    h = 6e-6
+    plus, minus = (
+        Cost(cost.cell, cost.inputs + s * direction, cost.targets, state=cost.state, loss=loss)
+        for s in (h, -h)
+    )
+    difference = (plus(params) - minus(params)) / (2 * h)
+    np.testing.assert_allclose(derivative, difference, rtol=0, atol=1e-8)
 
 
 @every_cell
@@ -180,7 +215,8 @@ def test_state_jacobians_equal_automatic_differentiation(kind):
 @every_cell
 def test_an_autonomous_system_has_derivatives(kind):
     cost, params = problem(kind, size=(0, 3, 2))
-    found = bptt(cost, params)
+    found = bptt(cost, params, inputs=True)
+    assert found.inputs.shape == cost.inputs.shape
     assert found.params["weight_ih"].shape == params["weight_ih"].shape
     expected = autograd.grad(cost.step_by_step)(params)
     assert_same_params(found.params, expected)
@@ -264,14 +300,15 @@ def test_batches_equal_a_loop(kind, shapes, loss, checkpoint):
         leads=leads,
         loss=loss,
     )
-    found = bptt(cost, params, initial_state=True, checkpoint=checkpoint)
+    found = bptt(cost, params, initial_state=True, inputs=True, checkpoint=checkpoint)
 
     # Every sequence with its own parameters, one after the other.
     lead = np.broadcast_shapes(*leads.values())
     batch = np.broadcast_shapes(lead, of_state, of_inputs, of_targets)
     padded = (1,) * (len(batch) - len(lead)) + lead
     n, d = cost.cell.state_size, sum(np.prod(shape) for shape in names.values())
-    values, gradients, in_state = np.empty(batch), np.empty((*batch, d)), np.empty((*batch, n))
+    values, gradients = np.empty(batch), np.empty((*batch, d))
+    in_state, in_inputs = np.empty((*batch, n)), np.empty((cost.steps, *batch, 2))
     for index in np.ndindex(batch):
         one = {name: pick(params[name], leads[name], index) for name in names}
         single = Cost(
@@ -281,23 +318,27 @@ def test_batches_equal_a_loop(kind, shapes, loss, checkpoint):
             state=pick(cost.state, of_state, index),
             loss=loss,
         )
-        result = bptt(single, one, initial_state=True)
+        result = bptt(single, one, initial_state=True, inputs=True)
         values[index], gradients[index] = result.value, flatten(result.params)
-        in_state[index] = result.state
+        in_state[index], in_inputs[(slice(None), *index)] = result.state, result.inputs
 
     averaged = tuple(axis for axis, size in enumerate(padded) if size == 1)
     assert_equal_to_rounding(found.value, values.mean(axis=averaged).reshape(lead))
     assert_equal_to_rounding(cost(params), found.value)
     expected = unflatten(gradients.mean(axis=averaged).reshape(*lead, d), names)
     assert_same_params(found.params, expected)
-    # x_0 that several sequences share collects their derivatives.
-    own_state = (1,) * (len(batch) - len(of_state)) + of_state
-    shared = tuple(axis for axis in averaged if own_state[axis] == 1)
-    in_state = in_state.sum(axis=shared, keepdims=True)
-    in_state = in_state / np.prod([batch[axis] for axis in averaged], dtype=int)
-    if np.prod(lead, dtype=int) == 1:
-        in_state = in_state.reshape(cost.state.shape)
-    assert_equal_to_rounding(found.state, in_state)
+    # x_0 and inputs that several sequences share collect their derivatives.
+    for part, of_part, array, every in (
+        (found.state[np.newaxis], of_state, cost.state[np.newaxis], in_state[np.newaxis]),
+        (found.inputs, of_inputs, cost.inputs, in_inputs),
+    ):
+        own = (1,) * (len(batch) - len(of_part)) + of_part
+        shared = tuple(1 + axis for axis in averaged if own[axis] == 1)
+        expected = every.sum(axis=shared, keepdims=True)
+        expected = expected / np.prod([batch[axis] for axis in averaged], dtype=int)
+        if np.prod(lead, dtype=int) == 1:
+            expected = expected.reshape(array.shape)
+        assert_equal_to_rounding(part, expected)
 
 
 def pick(array, axes, index):
@@ -312,11 +353,12 @@ def pick(array, axes, index):
 def test_checkpoints_change_nothing_at_any_length(kind, loss, at):
     for steps in (*range(1, 12), 13, 16, 17, 25, 26):
         cost, params = problem(kind, steps=steps, loss=loss, at=at, targets=(2,))
-        plain = bptt(cost, params, initial_state=True)
-        stored = bptt(cost, params, initial_state=True, checkpoint=True)
+        plain = bptt(cost, params, initial_state=True, inputs=True)
+        stored = bptt(cost, params, initial_state=True, inputs=True, checkpoint=True)
         assert_equal_to_rounding(stored.value, plain.value)
         assert_same_params(stored.params, plain.params)
         assert_equal_to_rounding(stored.state, plain.state)
+        assert_equal_to_rounding(stored.inputs, plain.inputs)
 
 
 def peak_memory(steps, *, checkpoint):
@@ -351,6 +393,7 @@ def test_forward_sensitivities_equal_backpropagation(kind, shapes, loss):
     assert_equal_to_rounding(forward.state, backward.state)
     assert rtrl(cost, params).state is None
     assert bptt(cost, params).state is None
+    assert bptt(cost, params).inputs is None
 
 
 @every_cell
@@ -358,7 +401,10 @@ def test_forward_sensitivities_equal_backpropagation(kind, shapes, loss):
 def test_float32_stays_float32(kind, loss):
     cost, params = problem(kind, loss=loss, dtype=np.float32, inputs=(2,))
     double, params_64 = problem(kind, loss=loss, inputs=(2,))
-    exact = bptt(double, params_64, initial_state=True)
+    exact = bptt(double, params_64, initial_state=True, inputs=True)
+    single = bptt(cost, params, inputs=True)
+    assert single.last_state.dtype == np.float32
+    assert_equal_to_rounding(single.inputs, exact.inputs.astype("f4"))
     for found in (
         bptt(cost, params, initial_state=True),
         bptt(cost, params, initial_state=True, checkpoint=True),
