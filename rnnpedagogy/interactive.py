@@ -23,7 +23,7 @@ from rnnpedagogy.figures import (
     with_alt,
 )
 
-__all__ = ["Source", "explore", "show_source"]
+__all__ = ["Source", "explore", "panel", "show_source"]
 
 #: Set by the book's build, where no kernel answers a slider.
 STATIC = "RNNPEDAGOGY_STATIC"
@@ -91,6 +91,61 @@ def explore(draw, *, name, values, alt, label=str, start=None, raster=False):
     )
 
 
+def panel(draw, *, sliders, alt):
+    """Let the reader of a running notebook move several parameters at once.
+
+    Too many combinations to be drawn beforehand: the static book shows the picture at the start
+    values, and lines through the space of the parameters are for `explore`.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(**values)`` returns a figure; one argument for each slider.
+    sliders : dict
+        ``{name: (low, high, start)}``, the names being those of the arguments of `draw`.
+    alt : callable
+        ``alt(**values)`` says what is to be seen.
+
+    Returns
+    -------
+    Picture or ipywidgets.VBox
+        Make it the last expression of a cell, or ``display`` it.
+    """
+    if not sliders:
+        raise ValueError(f"sliders must name at least one parameter, got {sliders!r}")
+    for name, (low, high, start) in sliders.items():
+        if not low <= start <= high or low == high:
+            raise ValueError(
+                f"slider {name!r} must be (low, high, start) with low ≤ start ≤ high and "
+                f"low < high, got {(low, high, start)}"
+            )
+
+    def picture(values):
+        return show(draw(**values), alt=alt(**values))
+
+    starts = {name: start for name, (_, _, start) in sliders.items()}
+    if os.environ.get(STATIC) == "1":
+        return picture(starts)
+    import ipywidgets
+
+    moved = {
+        name: ipywidgets.FloatSlider(
+            start,
+            min=low,
+            max=high,
+            step=(high - low) / 200,
+            description=name,
+            continuous_update=False,
+        )
+        for name, (low, high, start) in sliders.items()
+    }
+
+    def values():
+        return {name: slider.value for name, slider in moved.items()}
+
+    return _framed(lambda: picture(values()), list(moved.values()))
+
+
 def _live(picture, name, labels, first):
     import ipywidgets
 
@@ -103,13 +158,21 @@ def _live(picture, name, labels, first):
         style={"description_width": "initial"},
         layout={"width": "100%"},
     )
-    frame = ipywidgets.HTML(picture(first).html)
+    return _framed(lambda: picture(slider.value), [slider])
 
-    def move(change):
-        frame.value = picture(change["new"]).html
 
-    slider.observe(move, "value")
-    return ipywidgets.VBox([frame, slider])
+def _framed(picture, sliders):
+    """The picture above its sliders, drawn anew when one of them has moved."""
+    import ipywidgets
+
+    frame = ipywidgets.HTML(picture().html)
+
+    def move(_):
+        frame.value = picture().html
+
+    for slider in sliders:
+        slider.observe(move, "value")
+    return ipywidgets.VBox([frame, *sliders])
 
 
 def _static(figs, name, labels, alts, first):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnpedagogy.figures import Picture, figure
-from rnnpedagogy.interactive import STATIC, explore, show_source
+from rnnpedagogy.interactive import STATIC, explore, panel, show_source
 
 VALUES = [0.5, 1.0, 2.0]
 
@@ -149,6 +149,44 @@ def test_the_live_slider_draws_what_it_is_moved_to(live):
 def test_what_cannot_be_explored_is_refused(static, changes, message):
     with pytest.raises((TypeError, ValueError), match=message):
         explored(**changes)
+
+
+def line(slope, offset):
+    fig, ax = figure()
+    ax.plot([0, 1], [offset, offset + slope])
+    return fig
+
+
+def panelled(**changes):
+    settings = {
+        "draw": line,
+        "sliders": {"slope": (-1, 1, 0.5), "offset": (0.0, 2.0, 0.0)},
+        "alt": lambda slope, offset: f"A line of slope {slope:g} from {offset:g}.",
+    }
+    return panel(**settings | changes)
+
+
+def test_a_panel_draws_what_all_its_sliders_say(live):
+    frame, slope, offset = panelled().children
+    assert (slope.description, slope.min, slope.max, slope.value) == ("slope", -1, 1, 0.5)
+    assert "A line of slope 0.5 from 0." in frame.value
+    slope.value = -0.5
+    offset.value = 1.0
+    assert "A line of slope -0.5 from 1." in frame.value
+
+
+def test_on_paper_a_panel_shows_its_start(static):
+    picture = panelled()
+    assert isinstance(picture, Picture)
+    assert picture.alt == "A line of slope 0.5 from 0."
+
+
+@pytest.mark.parametrize("ends", [(0, 1, 2), (0, 1, -1), (1, 1, 1), (1, 0, 0.5)])
+def test_a_panel_refuses_sliders_that_cannot_move(static, ends):
+    with pytest.raises(ValueError, match=r"slider .offset. must be \(low, high, start\)"):
+        panelled(sliders={"slope": (-1, 1, 0.5), "offset": ends})
+    with pytest.raises(ValueError, match="sliders must name at least one parameter"):
+        panelled(sliders={})
 
 
 class Example:
