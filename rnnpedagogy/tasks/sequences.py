@@ -1,0 +1,339 @@
+"""Two tasks made of generated sequences: keep a frequency going, and remember symbols."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnpedagogy._validation import (
+    float_type,
+    positive_integer,
+    real_array,
+)
+from rnnpedagogy.costs import Cost
+from rnnpedagogy.rollout import outputs, rollout
+
+
+@dataclass(frozen=True)
+class Task:
+    """Sequences with their targets, and what counts as an error.
+
+    Attributes
+    ----------
+    inputs : array, shape (N, B, m)
+        ``u_1, …, u_N`` of ``B`` sequences.
+    targets : array
+        ``y_1, …, y_N``: real, shape ``(N, B, p)``, or classes, integers of shape ``(N, B)``.
+    loss, at : str
+        As for `Cost`.
+    output_size : int
+        How many outputs ``p`` a readout needs.
+    settings : dict
+        The arguments that produced the task.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    loss: str
+    at: str
+    output_size: int
+    settings: dict
+
+    def cost(self, cell):
+        """The `Cost` of a cell over all sequences, from the state zero."""
+        return Cost(cell, self.inputs, self.targets, loss=self.loss, at=self.at)
+
+
+def sine_generation(
+    rng=None,
+    *,
+    sequences=100,
+    length=400,
+    lowest=np.pi / 16,
+    highest=np.pi / 8,
+    dtype=np.float64,
+):
+    r"""A constant input ``ω``, to be turned into :math:`y_t = \sin(\omega t)`, ``t = 1, …, N``.
+
+    The input is the frequency itself, in radians per step, not rescaled. It says how fast to
+    oscillate, not when: the phase is fixed by the initial state alone.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator, optional
+        Draws the frequencies from the uniform distribution; without it they are equally spaced,
+        both ends included.
+    sequences, length : int
+        Number ``B`` of frequencies and length ``N`` of each sequence.
+    lowest, highest : float
+        The interval of frequencies, in radians per step, between 0 and ``π``.
+    dtype : {numpy.float64, numpy.float32}
+        Type of inputs and targets.
+
+    Returns
+    -------
+    Task
+        Inputs and targets of shape ``(N, B, 1)``, squared error at all steps.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a size is not positive or the frequencies are not ``0 < lowest ≤ highest < π``.
+
+    References
+    ----------
+    Ribeiro et al., AISTATS 2020, the task of sine generation.
+    """
+    settings = {
+        "sequences": positive_integer("sequences", sequences),
+        "length": positive_integer("length", length),
+        "lowest": lowest,
+        "highest": highest,
+        "dtype": float_type("dtype", dtype),
+    }
+    if not 0 < lowest <= highest < np.pi:
+        raise ValueError(f"0 < lowest <= highest < π must hold, got {lowest!r} and {highest!r}")
+    if rng is None:
+        frequencies = np.linspace(lowest, highest, sequences)
+    else:
+        frequencies = rng.uniform(lowest, highest, sequences)
+    inputs = np.broadcast_to(frequencies[:, np.newaxis], (length, sequences, 1))
+    targets = np.sin(np.arange(1, length + 1)[:, np.newaxis, np.newaxis] * inputs)
+    return Task(inputs.astype(dtype), targets.astype(dtype), "squared error", "all", 1, settings)
+
+
+@dataclass(frozen=True)
+class Oscillation:
+    """What is left of a signal after its transient, seen as an oscillation.
+
+    Attributes
+    ----------
+    frequency : array, shape (…)
+        Mean frequency in radians per step, from the first to the last upward crossing of the level;
+        0 for a signal that does not oscillate.
+    amplitude : array, shape (…)
+        ``√2`` times the standard deviation: the amplitude of a sine.
+    level : array, shape (…)
+        The mean.
+    transient : int
+        Steps that were left out.
+    smallest : float
+        Amplitudes below it count as no oscillation.
+    """
+
+    frequency: np.ndarray
+    amplitude: np.ndarray
+    level: np.ndarray
+    transient: int
+    smallest: float
+
+
+def oscillation(signal, *, transient=0, smallest=1e-3):
+    """Frequency, amplitude and level of a signal.
+
+    The signal crosses its mean upwards once in a period; crossings are located by linear
+    interpolation, so that ``k`` periods are known to within two small fractions of a step. A signal
+    that crosses its mean several times in a period has a frequency several times too high.
+
+    Parameters
+    ----------
+    signal : array, shape (N, …)
+        Time first.
+    transient : int
+        Steps to leave out at the start.
+    smallest : float
+        Amplitude below which a signal counts as constant: the rounding errors of a fixed point
+        cross their mean as well.
+
+    Returns
+    -------
+    Oscillation
+
+    Raises
+    ------
+    ValueError, TypeError
+        If fewer than three steps are left, or the signal does not hold finite floats.
+    """
+    signal = real_array("signal", signal, shape=("time", ...))
+    transient = positive_integer("transient", transient, minimum=0)
+    if len(signal) - transient < 3:
+        raise ValueError(f"transient must leave at least 3 of {len(signal)} steps, got {transient}")
+    signal = signal[transient:].astype(np.float64)
+    level, amplitude = signal.mean(axis=0), np.sqrt(2) * signal.std(axis=0)
+    frequency = np.zeros(signal.shape[1:])
+    for index in np.argwhere(amplitude >= smallest):
+        frequency[tuple(index)] = _crossing_rate((signal - level)[:, *index])
+    return Oscillation(frequency, amplitude, level, transient, smallest)
+
+
+def _crossing_rate(signal):
+    """``2π`` over the mean time between upward crossings of zero; 0 if there are fewer than two."""
+    before = np.flatnonzero((signal[:-1] < 0) & (signal[1:] >= 0))
+    if len(before) < 2:
+        return 0.0
+    times = before - signal[before] / (signal[before + 1] - signal[before])
+    return 2 * np.pi * (len(times) - 1) / (times[-1] - times[0])
+
+
+def free_oscillation(cell, params, frequencies, *, state=None, steps=4000, transient=2000):
+    """Run a network far beyond its training length and measure its `oscillation`.
+
+    Parameters
+    ----------
+    cell, params
+        The network, with a readout of one output.
+    frequencies : array, shape (…)
+        The constant inputs ``ω``.
+    state : array, shape (…, n), optional
+        Initial states; zero if not given.
+    steps, transient : int
+        Length of the run, and how much of it is left out at the start.
+
+    Returns
+    -------
+    Oscillation
+        To be compared with frequency ``ω``, amplitude 1 and level 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `rollout` and `oscillation`.
+    """
+    frequencies = real_array("frequencies", frequencies)
+    steps = positive_integer("steps", steps)
+    state = cell.zero_state(dtype=frequencies.dtype) if state is None else state
+    inputs = np.broadcast_to(frequencies[..., np.newaxis], (steps, *frequencies.shape, 1))
+    signal = outputs(cell, params, rollout(cell, params, state, inputs))
+    return oscillation(signal[..., 0], transient=transient)
+
+
+def symbol_classification(
+    rng,
+    *,
+    sequences=1000,
+    length=None,
+    gap=None,
+    windows=((9, 19), (39, 49)),
+    kinds=2,
+    distractors=4,
+    dtype=np.float64,
+):
+    r"""Say at the end which relevant symbols came, and in which order, among many distractors.
+
+    In each window one step, drawn at random, holds one of the relevant symbols; all other steps
+    hold distractors, drawn at random. With symbols :math:`s_1, …, s_k \in \{0, …, K-1\}` in the
+    windows, the class is the number :math:`\sum_i s_i K^{k-i}`. All classes are equally frequent,
+    to within one sequence.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws everything.
+    sequences : int
+        Number ``B`` of sequences.
+    length : int, optional
+        Length ``N``; 200 if neither it nor ``gap`` is given.
+    gap : int, optional
+        Instead of the length: how many steps follow the last window. A symbol at the last place of
+        the window is then ``gap`` steps away from the read-out; for a gap that is the same in all
+        sequences take a window of a single place.
+    windows : sequence of (start, stop)
+        Half-open ranges of places, counted from 0, in order and without overlap.
+    kinds, distractors : int
+        Number ``K`` of relevant symbols, which are inputs ``0, …, K − 1``, and of distractors, the
+        inputs after them.
+    dtype : {numpy.float64, numpy.float32}
+        Type of the inputs.
+
+    Returns
+    -------
+    Task
+        One-hot inputs of shape ``(N, B, kinds + distractors)``; the class, repeated at every step,
+        as targets of shape ``(N, B)``; cross-entropy at the last step.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive, a window empty, out of order or beyond the end, or both
+        ``length`` and ``gap`` are given.
+
+    References
+    ----------
+    Ribeiro et al., AISTATS 2020, after the sequence classification of Hochreiter and Schmidhuber
+    (1997).
+    """
+    sequences = positive_integer("sequences", sequences)
+    kinds = positive_integer("kinds", kinds)
+    distractors = positive_integer("distractors", distractors)
+    edges = [positive_integer("windows", edge, minimum=0) for pair in windows for edge in pair]
+    starts, stops = edges[::2], edges[1::2]
+    pairs = bool(edges) and all(len(pair) == 2 for pair in windows)
+    if not pairs or edges != sorted(edges) or any(map(int.__eq__, starts, stops)):
+        raise ValueError(f"windows must be ranges (start, stop) in order, got {windows!r}")
+    if length is not None and gap is not None:
+        raise ValueError(f"length or gap must be given, not both, got {length!r} and {gap!r}")
+    if gap is not None:
+        length = stops[-1] + positive_integer("gap", gap, minimum=0)
+    length = positive_integer("length", 200 if length is None else length, minimum=stops[-1])
+    dtype = float_type("dtype", dtype)
+
+    classes = kinds ** len(starts)
+    labels = rng.permutation(np.arange(sequences) % classes)
+    symbols = kinds + rng.integers(distractors, size=(length, sequences))
+    places = rng.integers(starts, stops, size=(sequences, len(starts))).T
+    for place, digit in zip(places, reversed(range(len(starts))), strict=True):
+        symbols[place, np.arange(sequences)] = labels // kinds**digit % kinds
+    settings = {
+        "sequences": sequences,
+        "length": length,
+        "gap": length - stops[-1],
+        "windows": tuple(zip(starts, stops, strict=True)),
+        "kinds": kinds,
+        "distractors": distractors,
+        "dtype": dtype,
+    }
+    return Task(
+        inputs=np.eye(kinds + distractors, dtype=dtype)[symbols],
+        targets=np.broadcast_to(labels, (length, sequences)),
+        loss="cross-entropy",
+        at="last",
+        output_size=classes,
+        settings=settings,
+    )
+
+
+def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
+    """Independent parts of `symbol_classification`, say for training, validation and test.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Spawns one generator for each part, so that a part does not depend on the size of another.
+    sequences : sequence of int
+        Number of sequences in each part.
+    **settings
+        As for `symbol_classification`.
+
+    Returns
+    -------
+    tuple of Task
+
+    Raises
+    ------
+    ValueError
+        If two parts share a sequence, which happens only when there are few different ones; and as
+        `symbol_classification`.
+    """
+    parts = tuple(
+        symbol_classification(generator, sequences=size, **settings)
+        for generator, size in zip(rng.spawn(len(sequences)), sequences, strict=True)
+    )
+    seen = set()
+    for part in parts:
+        own = {sequence.tobytes() for sequence in part.inputs.argmax(axis=-1).T}
+        if seen & own:
+            raise ValueError(
+                f"sequences must be few enough to keep the parts apart, got {sequences!r}: "
+                f"{len(seen & own)} occur in more than one part"
+            )
+        seen |= own
+    return parts

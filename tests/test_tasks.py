@@ -1,0 +1,237 @@
+import numpy as np
+import pytest
+
+from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.costs import Cost
+from rnnpedagogy.tasks import (
+    free_oscillation,
+    oscillation,
+    sine_generation,
+    symbol_classification,
+    symbol_splits,
+)
+
+
+def test_the_sines_are_those_of_the_paper():
+    task = sine_generation()
+    assert task.inputs.shape == task.targets.shape == (400, 100, 1)
+    omega = task.inputs[0, :, 0]
+    assert omega[[0, -1]].tolist() == [np.pi / 16, np.pi / 8]
+    assert np.ptp(np.diff(omega)) < 1e-15
+    assert (task.inputs == task.inputs[0]).all()
+    # Frequency π/16 has period 32, and y_t = sin(π t/16): closed values at t = 8, 16, 24, 32.
+    np.testing.assert_allclose(task.targets[[7, 15, 23, 31], 0, 0], [1, 0, -1, 0], atol=1e-14)
+    # y_{t+1} + y_{t-1} = 2 cos(ω) y_t for any sine; t ω ≤ 160 is rounded to 160 eps ≈ 4e-14.
+    y = task.targets[..., 0]
+    np.testing.assert_allclose(y[2:] + y[:-2], 2 * np.cos(omega) * y[1:-1], atol=2e-13)
+
+
+def test_frequencies_can_be_drawn():
+    first, again = (
+        sine_generation(np.random.default_rng(0), sequences=50, lowest=0.1, highest=0.2, length=3)
+        for _ in range(2)
+    )
+    omega = first.inputs[0, :, 0]
+    assert len(np.unique(omega)) == 50
+    assert ((omega > 0.1) & (omega < 0.2)).all()
+    np.testing.assert_array_equal(omega, again.inputs[0, :, 0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_task_is_a_cost(dtype):
+    cell = LSTM(1, 3)
+    task = sine_generation(sequences=4, length=6, dtype=dtype)
+    params = cell.init_params(np.random.default_rng(0), output_size=task.output_size, dtype=dtype)
+    value = Cost(cell, task.inputs, task.targets, loss=task.loss, at=task.at)(params)
+    assert value == task.cost(cell)(params)
+    assert value.dtype == dtype
+    task = symbol_classification(np.random.default_rng(0), sequences=8, dtype=dtype)
+    cell = LSTM(6, 3)
+    params = cell.init_params(np.random.default_rng(0), output_size=task.output_size, dtype=dtype)
+    readout = {"weight_ho": params["weight_ho"] * 0, "bias_o": params["bias_o"] * 0}
+    value = task.cost(cell)(params | readout)
+    assert value.dtype == dtype
+    np.testing.assert_allclose(value, np.log(4), rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sequences": 0}, "sequences must be a positive integer, got 0"),
+        ({"length": -1}, "length must be a positive integer, got -1"),
+        ({"lowest": 0.0}, "0 < lowest <= highest < π must hold, got 0.0 and"),
+        ({"lowest": 0.3, "highest": 0.2}, "got 0.3 and 0.2"),
+        ({"highest": 4.0}, "0 < lowest <= highest < π must hold"),
+        ({"dtype": np.int64}, "dtype must be float32 or float64"),
+    ],
+)
+def test_bad_sines_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        sine_generation(**settings)
+
+
+@pytest.mark.parametrize("phase", [0.0, 1.0, 4.0])
+def test_an_oscillation_is_measured(phase):
+    omega, amplitude, steps = (
+        np.linspace(np.pi / 16, np.pi / 8, 5),
+        np.array([0.5, 1, 2, 1, 1]),
+        2000,
+    )
+    signal = 0.3 + amplitude * np.sin(omega * np.arange(steps)[:, np.newaxis] + phase)
+    found = oscillation(signal)
+    # Part of a period is left over at the end: mean and variance are off by at most a period over
+    # the whole, 32/2000. Near the mean, a sine and its chord differ by ω²/8 of the amplitude at
+    # most, and the mean by 1/60: a crossing is off by less than 0.02/ω, and k crossings apart, in
+    # relative terms, by 2 · 0.02/ω / (2π k/ω) < 0.01/k with k ≥ 60.
+    np.testing.assert_allclose(found.frequency, omega, rtol=0.01 / 60)
+    np.testing.assert_allclose(found.amplitude, amplitude, rtol=32 / steps)
+    np.testing.assert_allclose(found.level, 0.3, atol=2 * 32 / steps)
+
+
+def test_what_does_not_oscillate_has_no_frequency():
+    t = np.arange(500.0)
+    noise = 1e-8 * np.random.default_rng(0).normal(size=500)
+    found = oscillation(np.stack([0 * t, 0.7 + noise, t, 0.99**t], axis=1))
+    assert found.frequency.tolist() == [0, 0, 0, 0]
+
+
+def test_a_transient_is_left_out():
+    t = np.arange(3000.0)
+    signal = np.sin(0.3 * t) + 5 * 0.99**t
+    found = oscillation(signal, transient=2000)
+    np.testing.assert_allclose(found.frequency, 0.3, rtol=1e-3)
+    assert abs(found.level) < 0.02 < oscillation(signal).level
+    assert found.transient == 2000
+
+
+def test_a_rotation_runs_freely_at_its_own_frequency():
+    # A linear network that turns by 0.25 a step whatever its input, read out in one coordinate.
+    cell, turn = Elman(1, 2, activation="identity"), 0.25
+    params = {
+        "weight_ih": np.zeros((2, 1)),
+        "weight_hh": np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]),
+        "bias": np.zeros(2),
+        "weight_ho": np.array([[1.0, 0.0]]),
+        "bias_o": np.zeros(1),
+    }
+    starts = np.array([[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]])
+    found = free_oscillation(cell, params, np.array([0.2, 0.3, 0.4]), state=starts)
+    np.testing.assert_allclose(found.frequency, [turn, turn, 0], rtol=1e-4)
+    np.testing.assert_allclose(found.amplitude, [1, 0.5, 0], rtol=0.02)
+    assert free_oscillation(cell, params, np.array([0.2])).frequency == 0  # starts from zero
+
+
+@pytest.mark.parametrize(
+    ("signal", "settings", "message"),
+    [
+        (np.zeros(5), {"transient": 3}, "transient must leave at least 3 of 5 steps, got 3"),
+        (np.zeros(5), {"transient": -1}, "transient must be an integer of at least 0"),
+        (np.full(5, np.nan), {}, "signal must be finite"),
+    ],
+)
+def test_bad_signals_are_named(signal, settings, message):
+    with pytest.raises(ValueError, match=message):
+        oscillation(signal, **settings)
+
+
+def decode(task):
+    """Symbols of shape (N, B), their places and kinds, read off the one-hot inputs."""
+    assert set(np.unique(task.inputs)) == {0, 1}
+    assert (task.inputs.sum(axis=-1) == 1).all()
+    symbols = task.inputs.argmax(axis=-1)
+    relevant = symbols < task.settings["kinds"]
+    places = [np.flatnonzero(column) for column in relevant.T]
+    found = [symbols[at, b] for b, at in enumerate(places)]
+    return symbols, np.array(places), np.array(found)
+
+
+def test_the_symbols_are_those_of_the_paper():
+    task = symbol_classification(np.random.default_rng(0))
+    assert task.inputs.shape == (200, 1000, 6)
+    assert task.targets.shape == (200, 1000)
+    assert (task.loss, task.at, task.output_size) == ("cross-entropy", "last", 4)
+    symbols, places, found = decode(task)
+    # 1000 draws from 10 places: all of them occur, the frequency of each is 100 ± 9.5 (one standard
+    # deviation), and 20 of them lie within 4.5 deviations but for a chance of 2e-4.
+    for window, start in zip(places.T, (9, 39), strict=True):
+        values, counts = np.unique(window, return_counts=True)
+        assert values.tolist() == list(range(start, start + 10))
+        assert np.abs(counts - 100).max() < 4.5 * 9.5
+    assert (task.targets == 2 * found[:, 0] + found[:, 1]).all()
+    # 198,000 distractors of 4 kinds: 49,500 ± 193 of each.
+    counts = np.bincount(symbols.ravel())[2:]
+    assert np.abs(counts - 49_500).max() < 4.5 * 193
+
+
+@pytest.mark.parametrize("sequences", [1000, 999, 7])
+@pytest.mark.parametrize(
+    ("windows", "kinds"), [([(3, 5)], 2), ([(0, 1), (4, 9), (9, 12)], 3), ([(2, 4)] * 1, 1)]
+)
+def test_classes_are_numbers_with_the_symbols_for_digits(windows, kinds, sequences):
+    task = symbol_classification(
+        np.random.default_rng(1), sequences=sequences, windows=windows, kinds=kinds, length=15
+    )
+    _, places, found = decode(task)
+    assert task.output_size == kinds ** len(windows)
+    powers = kinds ** np.arange(len(windows))[::-1]
+    assert (task.targets[-1] == found @ powers).all()
+    assert (task.targets == task.targets[0]).all()
+    for window, (start, stop) in zip(places.T, windows, strict=True):
+        assert ((window >= start) & (window < stop)).all()
+    counts = np.bincount(task.targets[-1], minlength=task.output_size)
+    assert np.ptp(counts) <= 1
+
+
+@pytest.mark.parametrize("gap", [0, 1, 30])
+def test_the_gap_is_the_distance_from_the_last_window(gap):
+    task = symbol_classification(
+        np.random.default_rng(0), windows=[(2, 3), (5, 6)], gap=gap, sequences=20
+    )
+    _, places, _ = decode(task)
+    assert (len(task.inputs) - 1 - places[:, -1] == gap).all()
+    assert task.settings["gap"] == gap
+
+
+def test_a_task_can_be_made_again():
+    first, again, other = (
+        symbol_classification(np.random.default_rng(seed), sequences=20) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.inputs, again.inputs)
+    assert (first.inputs != other.inputs).any()
+
+
+def test_splits_share_no_sequence_and_do_not_depend_on_each_other():
+    sizes = (300, 200, 100)
+    parts = symbol_splits(np.random.default_rng(0), sequences=sizes, length=60)
+    assert [part.inputs.shape[1] for part in parts] == list(sizes)
+    sequences = [
+        {part.inputs[:, b].tobytes() for b in range(part.inputs.shape[1])} for part in parts
+    ]
+    assert len(set.union(*sequences)) == sum(sizes)
+    longer = symbol_splits(np.random.default_rng(0), sequences=(5, 200, 100), length=60)
+    np.testing.assert_array_equal(longer[1].inputs, parts[1].inputs)
+    with pytest.raises(
+        ValueError, match=r"few enough to keep the parts apart.* occur in more than"
+    ):
+        symbol_splits(np.random.default_rng(0), sequences=(9, 9), windows=[(0, 1)], length=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sequences": 0}, "sequences must be a positive integer"),
+        ({"kinds": 0}, "kinds must be a positive integer"),
+        ({"distractors": 0}, "distractors must be a positive integer"),
+        ({"length": 48}, "length must be an integer of at least 49, got 48"),
+        ({"length": 60, "gap": 4}, "length or gap must be given, not both, got 60 and 4"),
+        ({"gap": -1}, "gap must be an integer of at least 0"),
+        ({"windows": []}, r"windows must be ranges \(start, stop\) in order"),
+        ({"windows": [(3, 4, 5)]}, "windows must be ranges"),
+        ({"windows": [(3, 3)]}, r"windows must be ranges.*\[\(3, 3\)\]"),
+        ({"windows": [(9, 19), (15, 20)]}, "windows must be ranges"),
+        ({"windows": [(-1, 3)]}, "windows must be an integer of at least 0, got -1"),
+    ],
+)
+def test_bad_symbols_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        symbol_classification(np.random.default_rng(0), **settings)
