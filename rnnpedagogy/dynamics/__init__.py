@@ -1,14 +1,28 @@
 """Dynamical systems: maps, where their orbits go, and how fast nearby orbits separate."""
 
+from rnnpedagogy.dynamics.fixed_points import (
+    Cycles,
+    FixedPoints,
+    Stability,
+    find_cycles,
+    find_fixed_points,
+    is_stable,
+)
 from rnnpedagogy.dynamics.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from rnnpedagogy.dynamics.orbits import OrbitDiagram, orbit_diagram
 from rnnpedagogy.dynamics.systems import CellMap, Map
 
 __all__ = [
     "CellMap",
+    "Cycles",
+    "FixedPoints",
     "LyapunovSpectrum",
     "Map",
     "OrbitDiagram",
+    "Stability",
+    "find_cycles",
+    "find_fixed_points",
+    "is_stable",
     "lyapunov_spectrum",
     "orbit_diagram",
 ]

@@ -1,0 +1,488 @@
+"""Fixed points and cycles of a map, stable or not, and what decides their stability."""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from rnnpedagogy._validation import non_negative, positive_integer, real_array
+from rnnpedagogy.dynamics.systems import CellMap
+
+EPS = np.finfo(float).eps
+FLOATS = 2**23  # numbers that the Jacobians of a batch of starts may hold at once, about
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How a map acts near a fixed point or a cycle; the question is ``stability.stable``.
+
+    The answer has three values, so that the whole object has no truth value: ``if`` raises.
+
+    Attributes
+    ----------
+    stable : bool or None
+        True if all multipliers are inside the unit circle, False if one is outside, None if none is
+        outside and one on it, where the linearisation does not decide.
+    kind : str
+        With "inside", "on" and "outside" up to ``tolerance``: "stable node" or "stable focus" if
+        all multipliers are inside; "marginal" if none is outside and one on the circle; "saddle" if
+        one is outside and one inside, complex or not; otherwise "unstable node" or "unstable
+        focus". Node or focus is decided by the multiplier of largest modulus, which nearby orbits
+        follow in the long run: a focus if it is not real (of several within ``tolerance``, if any
+        is not real). A negative one, whose orbits change sides at each step, is a node as well.
+    eigenvalues : array, shape (n,)
+        The multipliers, complex, in descending order of their modulus: the eigenvalues of the
+        Jacobian, along a cycle of ``A_p ⋯ A_1``.
+    radius : float
+        The spectral radius, ``|λ_1|``.
+    residual : float
+        ``‖F^p(x) − x‖``: whether this is a fixed point or a cycle at all.
+    period : int
+        ``p``, as it was passed.
+    tolerance : float
+        As it was passed.
+    """
+
+    stable: bool | None
+    kind: str
+    eigenvalues: np.ndarray
+    radius: float
+    residual: float
+    period: int
+    tolerance: float
+
+    def __bool__(self):
+        raise TypeError("a Stability has no truth value: ask for .stable, which may be None")
+
+
+@dataclass(frozen=True)
+class FixedPoints:
+    """Fixed points that were found from a set of starts, and points at which orbits are slow.
+
+    Attributes
+    ----------
+    points : array, shape (K, n)
+        In lexicographic order of the coordinates, which are rounded to ``merge`` to compare them.
+    residuals : array, shape (K,)
+        ``‖F(x) − x‖``.
+    stability : tuple of Stability, length K
+    counts : array of int, shape (K,)
+        How many starts ended at each point.
+    labels : array of int, shape (S,)
+        The point at which each start ended, or −1.
+    slow_points : array, shape (M, n)
+        Local minima of ``‖F(x) − x‖`` that are not fixed points, in the same order.
+    slow_residuals : array, shape (M,)
+        ``‖F(x) − x‖``: how far an orbit moves there in one step.
+    tolerance, slow, merge, margin : float
+        As they were passed.
+    iterations : int
+        As it was passed.
+    """
+
+    points: np.ndarray
+    residuals: np.ndarray
+    stability: tuple
+    counts: np.ndarray
+    labels: np.ndarray
+    slow_points: np.ndarray
+    slow_residuals: np.ndarray
+    tolerance: float
+    slow: float
+    iterations: int
+    merge: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Cycles of one minimal period that were found from a set of starts.
+
+    Attributes
+    ----------
+    orbits : array, shape (K, p, n)
+        ``x, F(x), …, F^{p-1}(x)`` for each cycle, beginning with its first point in lexicographic
+        order; so are the cycles. Coordinates are rounded to ``merge`` to compare them.
+    residuals : array, shape (K,)
+        ``‖F^p(x) − x‖`` at the first point of each cycle.
+    stability : tuple of Stability, length K
+    counts : array of int, shape (K,)
+        How many starts ended on each cycle.
+    labels : array of int, shape (S,)
+        The cycle on which each start ended; −1 if on none, or on one of a shorter period.
+    period : int
+        As it was passed.
+    tolerance, merge, margin : float
+        As they were passed.
+    iterations : int
+        As it was passed.
+    """
+
+    orbits: np.ndarray
+    residuals: np.ndarray
+    stability: tuple
+    counts: np.ndarray
+    labels: np.ndarray
+    period: int
+    tolerance: float
+    iterations: int
+    merge: float
+    margin: float
+
+
+def is_stable(system, point, *, period=1, tolerance=1e-6):
+    r"""Whether orbits that start near a fixed point, or a point of a cycle, return to it.
+
+    The eigenvalues of :math:`A_p \cdots A_1`, with :math:`A_t = F'(x_{t-1})`, decide: they are the
+    same at all points of a cycle and in all coordinates. Ask for ``is_stable(…).stable``, which is
+    True, False or, where the linearisation does not decide, None.
+
+    Parameters
+    ----------
+    system : Map or CellMap
+        An autonomous one: a cell has one input for all times.
+    point : array, shape (n,)
+        The point; that it is fixed is not asked for, the result holds its residual.
+    period : int
+        Period ``p`` of the cycle, 1 for a fixed point.
+    tolerance : float
+        Multipliers within this distance of the unit circle count as on it, and those within this
+        distance of the real axis as real.
+
+    Returns
+    -------
+    Stability
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the system is not autonomous, the point or its image not a finite array of the right
+        shape, or a number out of range.
+    """
+    point = real_array("point", point, shape=("n",)).astype(float)
+    _check_autonomous(system)
+    period = positive_integer("period", period)
+    tolerance = non_negative("tolerance", tolerance)
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        defect, slope = _defect(system, point[np.newaxis], period)
+    if not np.isfinite(slope).all():
+        raise ValueError(f"the orbit of point left the finite numbers within {period} steps")
+    return _classify(defect[0], slope[0], period, tolerance)
+
+
+def find_fixed_points(
+    system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5, margin=1e-6
+):
+    r"""Fixed points :math:`x = F(x)`, stable or not, by damped Newton iterations from many starts.
+
+    With :math:`r = F(x) - x` and :math:`J = F'(x) - I`, half the squared speed
+    :math:`q = \tfrac12 \|r\|^2` is reduced by the steps of Levenberg and Marquardt,
+
+    .. math:: (J^\mathsf{T} J + \nu \|r\| I)\,\delta = -J^\mathsf{T} r .
+
+    They are Newton's where ``‖r‖`` is small, and steps along the gradient of ``q`` where ``J`` is
+    singular or a long step would go astray: ``ν`` grows until ``q`` falls. A start goes on until
+    ``q`` falls no more, so that a simple fixed point is found to rounding. Near a fold, where two
+    fixed points are about to meet, convergence is slower, and a point is known to the square root
+    of rounding (``1e-8``) only; near a cusp to its cube root. ``merge`` has to be larger than that.
+
+    Where all points of a curve or a surface are fixed (an integrator), each start ends at a point
+    of its own, and there are as many of them as starts: ``marginal`` ones.
+
+    Nothing that happens to a start is an error. One ends at a fixed point, or at a local minimum of
+    ``q``, which is reported as a slow point if orbits are slow there, or nowhere.
+
+    Parameters
+    ----------
+    system : Map or CellMap
+        An autonomous one: a cell has one input for all times, and one parameter set.
+    starts : array, shape (S, n)
+        Where the iterations start; they run in float64.
+    tolerance : float
+        A point is fixed if ``‖r‖ ≤ tolerance · (1 + ‖x‖)``.
+    slow : float
+        Any other local minimum of ``q`` is a slow point if ``‖r‖ ≤ slow · (1 + ‖x‖)``.
+    iterations : int
+        Largest number of steps from each start, those included that did not reduce ``q``.
+    merge : float
+        Points at a distance of at most ``merge · (1 + ‖x‖)`` are one; the one with the smallest
+        residual is kept.
+    margin : float
+        The ``tolerance`` of `is_stable`.
+
+    Returns
+    -------
+    FixedPoints
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the system is not autonomous, the starts not a finite array of the right shape, or a
+        number out of range.
+
+    References
+    ----------
+    D. Sussillo, O. Barak, Opening the black box: low-dimensional dynamics in high-dimensional
+    recurrent neural networks, Neural Computation 25 (2013), for ``q`` and slow points; J. Fan,
+    Y. Yuan, On the quadratic convergence of the Levenberg–Marquardt method without nonsingularity
+    assumption, Computing 74 (2005), for the damping.
+    """
+    slow = non_negative("slow", slow)
+    settings = _check_settings(tolerance, iterations, merge, margin)
+    x, residuals, settled = _search(system, starts, 1, settings)
+    scale = 1 + np.linalg.norm(x, axis=-1)
+    fixed = residuals <= tolerance * scale
+    is_slow = settled & ~fixed & (residuals <= slow * scale)
+    orbits, kept, labels = _distinct(x[:, np.newaxis], residuals, fixed, merge)
+    slow_orbits, slow_kept, _ = _distinct(x[:, np.newaxis], residuals, is_slow, merge)
+    return FixedPoints(
+        points=orbits[:, 0],
+        residuals=residuals[kept],
+        stability=_stabilities(system, orbits, margin),
+        counts=_counts(labels, len(kept)),
+        labels=labels,
+        slow_points=slow_orbits[:, 0],
+        slow_residuals=residuals[slow_kept],
+        slow=slow,
+        **settings,
+    )
+
+
+def find_cycles(
+    system, starts, period, *, tolerance=1e-10, iterations=200, merge=1e-5, margin=1e-6
+):
+    r"""Cycles of a minimal period ``p``: fixed points of :math:`F^p`, each cycle once.
+
+    As `find_fixed_points`, with :math:`F^p` and :math:`A_p \cdots A_1` for ``F`` and its Jacobian.
+    A chaotic map has a number of cycles that grows exponentially with the period, and needs more
+    starts than that to find them all; rounding, amplified by the multiplier of a cycle, limits what
+    ``tolerance`` can be asked for.
+
+    Parameters
+    ----------
+    system : Map or CellMap
+        An autonomous one: a cell has one input for all times, and one parameter set.
+    starts : array, shape (S, n)
+        Where the iterations start; they run in float64.
+    period : int
+        Period ``p``. Cycles of a shorter one are not reported: those whose points come back to
+        within ``merge · (1 + ‖x‖)`` after a proper divisor of ``p`` steps.
+    tolerance : float
+        A cycle is found if ``‖F^p(x) − x‖ ≤ tolerance · (1 + ‖x‖)``.
+    iterations : int
+        Largest number of steps from each start, those included that did not reduce ``q``.
+    merge : float
+        Two cycles are one if all points of one are within ``merge · (1 + ‖x‖)`` of those of the
+        other, from some point on; the one with the smallest residual is kept.
+    margin : float
+        The ``tolerance`` of `is_stable`.
+
+    Returns
+    -------
+    Cycles
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `find_fixed_points`.
+    """
+    period = positive_integer("period", period)
+    settings = _check_settings(tolerance, iterations, merge, margin)
+    x, residuals, _ = _search(system, starts, period, settings)
+    found = residuals <= tolerance * (1 + np.linalg.norm(x, axis=-1))
+    orbits = np.zeros((len(x), period, x.shape[-1]))
+    orbits[:, 0] = x
+    if period > 1:
+        orbits[found, 1:] = np.moveaxis(system.run(x[found], 0, period - 1), 0, 1)
+    for divisor in range(1, period // 2 + 1):
+        if period % divisor == 0:
+            back = np.roll(orbits, divisor, axis=1)
+            found &= _distance(back, orbits) > _radius(orbits, merge)
+    orbits, kept, labels = _distinct(orbits, residuals, found, merge)
+    return Cycles(
+        orbits=orbits,
+        residuals=residuals[kept],
+        stability=_stabilities(system, orbits, margin),
+        counts=_counts(labels, len(kept)),
+        labels=labels,
+        period=period,
+        **settings,
+    )
+
+
+# ------------------------------------------------------------------------------------ the solver
+
+
+def _search(system, starts, period, settings):
+    """Minima of ``q`` from all starts, the speeds there, and whether the iteration ended itself."""
+    starts = real_array("starts", starts, shape=("starts", "n")).astype(float)
+    _check_autonomous(system)
+    chunk = max(1, FLOATS // (period * starts.shape[-1] ** 2))
+    parts = [
+        _minimise(
+            system, starts[k : k + chunk], period, settings["tolerance"], settings["iterations"]
+        )
+        for k in range(0, len(starts), chunk)
+    ]
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a speed that is not finite, if so
+def _minimise(system, x, period, tolerance, iterations):
+    """Minimise ``q = ½ ‖r‖²``, ``r = F^p(x) − x``, from all starts at once."""
+    x = x.copy()
+    r, J = _defect(system, x, period)
+    speed = _speed(r, J)
+    nu = np.ones(len(x))
+    running = np.isfinite(speed) & (speed > 0)
+    for _ in range(iterations):
+        k = np.flatnonzero(running)
+        if not k.size:
+            break
+        step, predicted = _damped_step(r[k], J[k], nu[k] * speed[k])
+        possible = np.isfinite(x[k] + step).all(axis=-1)
+        trial = np.where(possible[:, np.newaxis], x[k] + step, x[k])
+        trial_r, trial_J = _defect(system, trial, period)
+        trial_speed = _speed(trial_r, trial_J)
+        q = speed[k] ** 2 / 2
+        gain = (q - trial_speed**2 / 2) / predicted
+        better = possible & (gain > 1e-4)
+        nu[k] *= np.where(gain > 0.75, 0.25, np.where(gain > 0.25, 1.0, 4.0))
+        nu = np.maximum(nu, 1e-8)
+        fixed = speed[k] <= tolerance * (1 + np.linalg.norm(x[k], axis=-1))
+        goes_on = np.where(better, trial_speed > 0, ~fixed & ~(predicted <= EPS * q))
+        running[k] = goes_on
+        moved = k[better]
+        x[moved], r[moved], J[moved] = trial[better], trial_r[better], trial_J[better]
+        speed[moved] = trial_speed[better]
+    return x, speed, ~running & np.isfinite(speed)
+
+
+def _damped_step(r, J, damping):
+    """The step of Levenberg and Marquardt, and the fall of ``q`` that the linear model predicts."""
+    transposed = J.swapaxes(-1, -2)
+    gradient = (transposed @ r[..., np.newaxis])[..., 0]
+    matrix = transposed @ J
+    # No smaller than the rounding of the matrix, which might be singular otherwise.
+    damping = damping + EPS * np.trace(matrix, axis1=-2, axis2=-1)
+    matrix += damping[:, np.newaxis, np.newaxis] * np.eye(r.shape[-1])
+    step = -np.linalg.solve(matrix, gradient[..., np.newaxis])[..., 0]
+    predicted = np.sum(step * (damping[:, np.newaxis] * step - gradient), axis=-1) / 2
+    return step, predicted
+
+
+def _defect(system, x, period):
+    """``F^p(x) − x`` and its derivative ``A_p ⋯ A_1 − I``, for points ``(S, n)``."""
+    states, jacobians = system.linearise(x, 0, period)
+    if states.shape[1:] != x.shape:
+        raise ValueError(
+            f"got images of shape {states.shape[1:]} of points of shape {x.shape}: "
+            "the system must map each point to one of the same size"
+        )
+    product = reduce(lambda product, A: A @ product, jacobians)
+    return states[-1] - x, product - np.eye(x.shape[-1])
+
+
+def _speed(r, J):
+    """``‖r‖``, infinite where it or a derivative is not a finite number."""
+    finite = np.isfinite(r).all(axis=-1) & np.isfinite(J).all(axis=(-1, -2))
+    return np.where(finite, np.linalg.norm(r, axis=-1), np.inf)
+
+
+# ------------------------------------------------------------------- one entry for each solution
+
+
+def _distance(orbits, others):
+    """Largest distance between corresponding points of orbits, shape ``(…, p, n)`` to ``(…)``."""
+    return np.linalg.norm(orbits - others, axis=-1).max(axis=-1)
+
+
+def _radius(orbits, merge):
+    return merge * (1 + np.linalg.norm(orbits, axis=-1).max(axis=-1))
+
+
+def _distinct(orbits, residuals, found, merge):
+    """The distinct orbits among those found, the starts that they are of, and labels."""
+    period, n = orbits.shape[1:]
+    labels = np.full(len(orbits), -1)
+    kept = []
+    for s in np.argsort(residuals, kind="stable"):
+        if found[s] and labels[s] < 0:
+            left = np.flatnonzero(found & (labels < 0))
+            shifted = [
+                _distance(np.roll(orbits[s], i, axis=0), orbits[left]) for i in range(period)
+            ]
+            labels[left[np.min(shifted, axis=0) <= _radius(orbits[s], merge)]] = len(kept)
+            kept.append(s)
+    kept = np.array(kept, int)
+    orbits = orbits[kept]
+    for k, orbit in enumerate(orbits):
+        orbits[k] = np.roll(orbit, -_lexicographic(orbit, merge)[0], axis=0)
+    order = _lexicographic(orbits.reshape(-1, period * n), merge)
+    labels[found] = np.argsort(order)[labels[found]]
+    return orbits[order], kept[order], labels
+
+
+def _lexicographic(rows, merge):
+    """The order of rows by their first entry, then the second …, up to ``merge``."""
+    return np.lexsort((np.round(rows / merge) if merge else rows).T[::-1])
+
+
+def _counts(labels, count):
+    return np.bincount(labels[labels >= 0], minlength=count)
+
+
+# ------------------------------------------------------------------------------------- stability
+
+
+def _stabilities(system, orbits, tolerance):
+    """The stability of each orbit; one after another, as the Jacobians may be large."""
+    period = orbits.shape[1]
+    return tuple(
+        is_stable(system, orbit[0], period=period, tolerance=tolerance) for orbit in orbits
+    )
+
+
+def _classify(defect, slope, period, tolerance):
+    """What the eigenvalues of ``A_p ⋯ A_1 = slope + I`` say."""
+    eigenvalues = np.linalg.eigvals(slope + np.eye(len(slope))).astype(complex)
+    eigenvalues = eigenvalues[np.lexsort((-eigenvalues.imag, -np.abs(eigenvalues)))]
+    modulus = np.abs(eigenvalues)
+    radius = modulus[0]
+    if radius < 1 - tolerance:
+        stable, kind = True, "stable"
+    elif radius <= 1 + tolerance:
+        stable, kind = None, "marginal"
+    else:
+        stable, kind = False, "saddle" if modulus[-1] < 1 - tolerance else "unstable"
+    if kind in ("stable", "unstable"):
+        leading = eigenvalues[modulus >= radius - tolerance]
+        kind += " node" if (np.abs(leading.imag) <= tolerance).all() else " focus"
+    residual = float(np.linalg.norm(defect))
+    return Stability(stable, kind, eigenvalues, float(radius), residual, period, tolerance)
+
+
+# ---------------------------------------------------------------------------------------- checks
+
+
+def _check_settings(tolerance, iterations, merge, margin):
+    return {
+        "tolerance": non_negative("tolerance", tolerance),
+        "iterations": positive_integer("iterations", iterations),
+        "merge": non_negative("merge", merge),
+        "margin": non_negative("margin", margin),
+    }
+
+
+def _check_autonomous(system):
+    """Raise if a cell is given a sequence of inputs, or several parameter sets."""
+    if not isinstance(system, CellMap):
+        return
+    if np.ndim(system.inputs) != 1:
+        raise ValueError(
+            "inputs must be one input for all times, as the system must be autonomous, "
+            f"got shape {np.shape(system.inputs)}, expected ({system.cell.input_size},)"
+        )
+    _, lead = system.cell.check_params(system.params)
+    if lead:
+        raise ValueError(f"params must be one parameter set, got leading axes {lead}")
