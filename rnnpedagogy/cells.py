@@ -37,7 +37,7 @@ def linear(weight, x):
     return anp.einsum("...gh,...h->...g", weight, x)
 
 
-def _absolute(z):
+def absolute(z):
     """``|z|`` on the real line, and its analytic continuation ``z sign(Re z)`` beside it.
 
     The complex step needs the continuation; the modulus of a complex number has no derivative.
@@ -176,8 +176,26 @@ class Cell:
         """
         raise NotImplementedError
 
-    def extra_gradients(self, d_recurrent, layout):
-        """Gradients of the parameters that only this cell has, from the adjoint of ``W_hh h``."""
+    def weights(self, params):
+        """The weights with which the fast code runs, and how gradients come back from them.
+
+        Here the parameters themselves. A cell whose parameters describe ``weight_hh`` in another
+        way computes it here, once for a whole run. Weights are matrices and biases vectors, and
+        are named so; the weights of weights are themselves.
+
+        Returns
+        -------
+        weights : dict of array
+        pull_back : callable
+            Maps the derivatives in the weights to those in ``params``; others pass through.
+        """
+        return params, lambda gradient: gradient
+
+    def extra_gradients(self, d_recurrent, states, layout):
+        """Gradients of the weights that only this cell has, from the adjoint of ``W_hh h``.
+
+        ``states`` are those before, between and after the steps, as in `_backward`.
+        """
         return {}
 
     def _gate_rows(self, values, like):
@@ -207,7 +225,7 @@ class Cell:
 
 ACTIVATIONS = {
     "tanh": anp.tanh,
-    "softsign": lambda z: z / (1 + _absolute(z)),
+    "softsign": lambda z: z / (1 + absolute(z)),
     "relu": lambda z: anp.where(z > 0, z, 0.0),  # slope 0 at 0, as in the fast code
     "identity": lambda z: z,
 }
@@ -230,12 +248,15 @@ class Elman(Cell):
     J. L. Elman, Finding structure in time, Cognitive Science 14 (1990).
     """
 
+    activations = tuple(ACTIVATIONS)
+
     def __init__(self, input_size, hidden_size, *, activation="tanh"):
         super().__init__(input_size, hidden_size)
-        self.activation = choice("activation", activation, tuple(ACTIVATIONS))
+        self.activation = choice("activation", activation, self.activations)
 
     def __repr__(self):
-        return f"Elman({self.input_size}, {self.hidden_size}, activation={self.activation!r})"
+        sizes = f"{self.input_size}, {self.hidden_size}"
+        return f"{type(self).__name__}({sizes}, activation={self.activation!r})"
 
     def step(self, params, state, inputs):
         z = (
@@ -248,28 +269,34 @@ class Elman(Cell):
     def _forward(self, weights, drive, states):
         for z, h, h_next in zip(drive, states[:-1], states[1:], strict=True):
             np.add(z, multiply(weights["weight_hh"], h), out=h_next)
-            if self.activation == "tanh":
-                tanh(h_next, out=h_next)
-            elif self.activation == "softsign":
-                h_next /= 1 + _absolute(h_next)
-            elif self.activation == "relu":
-                h_next *= h_next.real > 0
+            self._activate(weights, h_next)
+
+    def _activate(self, weights, z):
+        """``φ(z)`` in the place of ``z``."""
+        if self.activation == "tanh":
+            tanh(z, out=z)
+        elif self.activation == "softsign":
+            z /= 1 + absolute(z)
+        elif self.activation == "relu":
+            z *= z.real > 0
 
     def _backward(self, weights, tape, states, d_hidden, d_state):
         transposed = weights["weight_hh"].swapaxes(0, 1)
-        h = states[1:]
-        if self.activation == "tanh":
-            d_z = 1 - h * h  # φ' first, for all steps; the loop turns it into the adjoint of z
-        elif self.activation == "softsign":
-            d_z = (1 - _absolute(h)) ** 2
-        elif self.activation == "relu":
-            d_z = (h.real > 0).astype(h.dtype)
-        else:
-            d_z = np.ones_like(h)
+        d_z = self._slopes(states[1:])  # the loop turns the slopes into the adjoint of z
         for d_h, d_z_t in zip(d_hidden[::-1], d_z[::-1], strict=True):
             d_z_t *= d_state + d_h
             d_state = multiply(transposed, d_z_t)
         return d_z, d_z, d_state
+
+    def _slopes(self, h):
+        """``φ'(z)`` for all steps at once, from ``h = φ(z)``."""
+        if self.activation == "tanh":
+            return 1 - h * h
+        if self.activation == "softsign":
+            return (1 - absolute(h)) ** 2
+        if self.activation == "relu":
+            return (h.real > 0).astype(h.dtype)
+        return np.ones_like(h)
 
 
 class LSTM(Cell):
@@ -385,7 +412,7 @@ class GRU(Cell):
         n = anp.tanh(u_n + r * (h_n + params["bias_n"]))
         return (1 - z) * n + z * state
 
-    def extra_gradients(self, d_recurrent, layout):
+    def extra_gradients(self, d_recurrent, states, layout):
         return {"bias_n": layout.bias_sum(d_recurrent[:, 2 * self.hidden_size :])}
 
     def _forward(self, weights, drive, states):

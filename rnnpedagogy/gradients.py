@@ -8,7 +8,7 @@ import numpy as np
 from rnnpedagogy._columns import align, multiply_all, with_ones
 from rnnpedagogy._validation import broadcast_shapes, real_array
 from rnnpedagogy.cells import flatten, unflatten
-from rnnpedagogy.rollout import arrange, prepare
+from rnnpedagogy.rollout import arrange, core_axes, prepare
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
     if initial_state:
         rows = run.layout.rows(d_state[np.newaxis])
         d_start = _sum_to(run.layout, rows, cost.state.shape[:-1])[0]
+    total = run.pull_back(total)
     return Gradient(
         value=value,
         params={name: total[name] for name in params},
@@ -139,7 +140,7 @@ def _cell_terms(run, inputs, states, d_inputs, d_recurrent):
         "weight_ih": affine[..., :-1],
         "weight_hh": layout.outer_sum(d_recurrent, hidden),
         "bias": affine[..., -1],
-    } | run.cell.extra_gradients(d_recurrent, layout)
+    } | run.cell.extra_gradients(d_recurrent, states, layout)
 
 
 def _sum_to(layout, rows, own):
@@ -189,7 +190,7 @@ def rtrl(cost, params, *, initial_state=False):
     """
     params, _ = cost.check_params(params, single="rtrl")
     cell, loss = cost.cell, cost.loss
-    cell_params = {name: params[name] for name in cell.param_shapes()}
+    cell_params, pull_back = cell.weights({name: params[name] for name in cell.param_shapes()})
     layout = cost.arrange(params, ()).layout
     batch = layout.batch
     dtype = np.result_type(cost.state, cost.inputs, *params.values())
@@ -215,7 +216,8 @@ def rtrl(cost, params, *, initial_state=False):
         readout["weight_ho"] += flat.T @ h.reshape(-1, h.shape[-1])
         readout["bias_o"] += flat.sum(axis=0)
 
-    gradient = unflatten(by_column[..., :d].reshape(-1, d).sum(axis=0), cell_params) | readout
+    gradient = unflatten(by_column[..., :d].reshape(-1, d).sum(axis=0), cell_params)
+    gradient = pull_back(gradient) | readout
     d_start = None
     if initial_state:
         d_start = _sum_to(layout, by_column[np.newaxis, ..., d:], cost.state.shape[:-1])[0]
@@ -285,8 +287,8 @@ def state_jacobians(cell, params, state, inputs):
     # One step from every state of the trajectory: time becomes the first axis of the batch, the
     # unit vectors of the state the last one.
     inputs = np.broadcast_to(align(run.inputs, states.ndim), (steps, *batch, cell.input_size))
-    shapes = cell.param_shapes()
-    sets = {name: np.expand_dims(params[name], -len(shapes[name]) - 1) for name in shapes}
+    weights, _ = cell.weights({name: params[name] for name in cell.param_shapes()})
+    sets = {name: np.expand_dims(weights[name], -core_axes(name) - 1) for name in weights}
     lead = (*run.layout.lead, 1)
     jacobians = np.empty((steps, *batch, n, n), states.dtype)
     chunk = max(1, 2**18 // (n * cell.gates * states[0].size))  # fits the cache

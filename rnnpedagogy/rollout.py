@@ -1,5 +1,6 @@
 """Running a cell over time, over batches of inputs, of initial states and of parameters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,7 @@ class Run:
     weights: dict
     state: np.ndarray  # (n, columns)
     inputs: np.ndarray  # (N, …, m), outer layout: converted segment by segment
+    pull_back: Callable  # gradients in the weights to gradients in the parameters
 
     def input_columns(self, inputs):
         """A segment of inputs in the inner layout."""
@@ -131,11 +133,15 @@ def arrange(cell, params, lead, state, inputs, *, extra_batch=()):
     batch = broadcast_shapes(f"the leading axes of {names}", *shapes[: None if extra_batch else 3])
     layout = Layout(lead, batch)
     dtype = np.result_type(state, inputs, *params.values())
-    core = {name: len(shape) for name, shape in cell.param_shapes().items()}
-    core |= {"weight_ho": 2, "bias_o": 1}
+    weights, pull_back = cell.weights(params)
     weights = {
-        name: layout.weight(array.astype(dtype, copy=False), core[name])
-        for name, array in params.items()
+        name: layout.weight(array.astype(dtype, copy=False), core_axes(name))
+        for name, array in weights.items()
     }
     state = layout.columns(state[np.newaxis], dtype)[0]
-    return Run(cell, layout, weights, state, inputs)
+    return Run(cell, layout, weights, state, inputs, pull_back)
+
+
+def core_axes(name):
+    """How many axes a weight has without leading ones: two for a matrix, one for a bias."""
+    return 2 if name.startswith("weight") else 1

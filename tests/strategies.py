@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from rnnpedagogy.cells import GRU, LSTM, Elman
 from rnnpedagogy.costs import Cost
+from rnnpedagogy.orthogonal import OrthogonalRNN
 
 CELLS = {
     "tanh": Elman,
@@ -18,6 +19,11 @@ CELLS = {
     "identity": lambda m, H: Elman(m, H, activation="identity"),
     "LSTM": LSTM,
     "GRU": GRU,
+}
+ORTHOGONAL = {  # apart, as many tests ask for a weight_hh among the parameters
+    "modrelu": OrthogonalRNN,
+    "orthogonal tanh": lambda m, H: OrthogonalRNN(m, H, activation="tanh"),
+    "orthogonal identity": lambda m, H: OrthogonalRNN(m, H, activation="identity"),
 }
 every_cell = pytest.mark.parametrize("kind", CELLS)
 every_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -89,7 +95,7 @@ def problem(
     """A cost and a point ``θ``; ``inputs``, ``state``, ``targets``, ``leads`` are batch shapes."""
     rng = np.random.default_rng(seed)
     m, H, p = size
-    cell = CELLS[kind](m, H)
+    cell = (CELLS | ORTHOGONAL)[kind](m, H)
     if loss == "squared error":
         y = rng.normal(size=(steps, *targets, p)).astype(dtype)
     else:
