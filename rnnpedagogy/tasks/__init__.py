@@ -1,5 +1,8 @@
 """What networks are trained on: keep a frequency going, remember symbols, predict the next word."""
 
+from rnnpedagogy.tasks.corpora import Corpus, load_corpus
+from rnnpedagogy.tasks.grammar import Grammar
+from rnnpedagogy.tasks.ngrams import Bigram, Unigram
 from rnnpedagogy.tasks.sequences import (
     Oscillation,
     Task,
@@ -11,9 +14,14 @@ from rnnpedagogy.tasks.sequences import (
 )
 
 __all__ = [
+    "Bigram",
+    "Corpus",
+    "Grammar",
     "Oscillation",
     "Task",
+    "Unigram",
     "free_oscillation",
+    "load_corpus",
     "oscillation",
     "sine_generation",
     "symbol_classification",
