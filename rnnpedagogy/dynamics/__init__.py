@@ -1,5 +1,6 @@
 """Dynamical systems: maps, where their orbits go, and how fast nearby orbits separate."""
 
+from rnnpedagogy.dynamics.branches import Bifurcation, Branch, follow_branch, switch_branch
 from rnnpedagogy.dynamics.fixed_points import (
     Cycles,
     FixedPoints,
@@ -13,6 +14,8 @@ from rnnpedagogy.dynamics.orbits import OrbitDiagram, orbit_diagram
 from rnnpedagogy.dynamics.systems import CellMap, Map
 
 __all__ = [
+    "Bifurcation",
+    "Branch",
     "CellMap",
     "Cycles",
     "FixedPoints",
@@ -22,7 +25,9 @@ __all__ = [
     "Stability",
     "find_cycles",
     "find_fixed_points",
+    "follow_branch",
     "is_stable",
     "lyapunov_spectrum",
     "orbit_diagram",
+    "switch_branch",
 ]

@@ -1,0 +1,587 @@
+"""Branches of fixed points: how they depend on a parameter, and where they bifurcate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnnpedagogy._validation import choice, non_negative, positive_integer, real_array
+
+MU_DIFFERENCE = 1e-5  # step in μ, relative to max(1, |μ|): its error is about 1e-10
+SECOND_DIFFERENCE = 1e-5  # step in x for second derivatives, from first ones: about 1e-10
+THIRD_DIFFERENCE = 1e-4  # step in x for third derivatives: about 1e-7
+NEWTON_STEPS = 10
+QUICK = 4  # Newton steps after which the arclength step may grow again
+LARGEST_TURN = 0.95  # the cosine of the angle between neighbouring tangents is at least this
+HALVINGS = 20  # of the arclength step, before the branch is given up
+SINGULAR = 1e-7  # singular values below this are those of a branch point
+LOCATED = 1e-6  # what a test function may be at most at its zero: far below, unless it jumps
+CROSSING = 1e-4  # where the smallest singular value is below, the tangent is that of a crossing
+NO_QUADRATIC_TERM = 1e-5  # a smaller quadratic coefficient is that of a pitchfork
+RESONANT = 1e-4  # |λ^k − 1|, k = 3, 4, below this: the cubic coefficient decides nothing
+
+
+@dataclass(frozen=True)
+class Bifurcation:
+    """A point of a branch at which multipliers cross the unit circle.
+
+    Attributes
+    ----------
+    name : {"fold", "transcritical", "pitchfork", "flip", "Neimark–Sacker"}
+        What happens there.
+    value : float
+        The parameter ``μ``.
+    state : array, shape (n,)
+        The fixed point.
+    eigenvalues : array, shape (n,)
+        Its multipliers, the largest first.
+    tangent : array, shape (n + 1,)
+        Direction ``(dx, dμ)`` of the branch.
+    index : int
+        It lies between the points ``index`` and ``index + 1`` of the branch.
+    angle : float
+        Angle of the multiplier that crosses, in ``[0, π]``: zero and ``π`` are exact.
+    coefficient : float
+        With the null vector ``q`` of length one, its largest entry positive, and ``p·q = 1``: for a
+        fold and a transcritical bifurcation ``c`` in ``u' = u + c u² + …``; else the real part of
+        ``c`` in ``u' = λ u (1 + c |u|² + …)``. NaN for a pair close to a resonance ``λ³ = 1`` or
+        ``λ⁴ = 1``, where this does not decide.
+    period : int
+        Of the points of the branch.
+    """
+
+    name: str
+    value: float
+    state: np.ndarray
+    eigenvalues: np.ndarray
+    tangent: np.ndarray
+    index: int
+    angle: float
+    coefficient: float
+    period: int
+
+    @property
+    def criticality(self):
+        """``"supercritical"`` where what is born attracts along ``q``, else ``"subcritical"``.
+
+        None for a fold, a transcritical bifurcation, and where the coefficient does not decide.
+        """
+        if self.name in ("fold", "transcritical") or not abs(self.coefficient) > 0:
+            return None
+        return "supercritical" if self.coefficient < 0 else "subcritical"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of fixed points, in order along it, with the settings that produced it.
+
+    Attributes
+    ----------
+    values : array, shape (K,)
+        The parameter ``μ``.
+    states : array, shape (K, n)
+        The fixed points.
+    eigenvalues : array, shape (K, n)
+        Their multipliers, complex, the largest first.
+    stable : array of bool, shape (K,)
+        Whether all multipliers are inside the unit circle.
+    bifurcations : tuple of Bifurcation
+        In order along the branch.
+    stopped : tuple of two str
+        Why there are no points before the first and after the last one: ``"start"``, ``"low"``,
+        ``"high"``, ``"points"``, ``"closed"``, or ``"step"`` if even the smallest step failed.
+    step, points, low, high, direction, period, tolerance
+        As they were passed.
+    """
+
+    values: np.ndarray
+    states: np.ndarray
+    eigenvalues: np.ndarray
+    stable: np.ndarray
+    bifurcations: tuple
+    stopped: tuple
+    step: float
+    points: int
+    low: float
+    high: float
+    direction: str
+    period: int
+    tolerance: float
+
+
+def follow_branch(
+    family,
+    value,
+    state,
+    *,
+    step=0.05,
+    points=200,
+    low=-np.inf,
+    high=np.inf,
+    direction="both",
+    period=1,
+    tolerance=1e-12,
+):
+    r"""Follow a branch of fixed points through its folds, and find where it bifurcates.
+
+    The solutions :math:`y = (x, \mu)` of :math:`F_\mu(x) = x` are a curve with the tangent
+    :math:`t`. From :math:`y` the next point is found by Newton's method for
+
+    .. math:: F_\mu(x) = x, \qquad t \cdot \bigl((x, \mu) - y\bigr) = h ,
+
+    which is regular at a fold, where :math:`\mu` turns back (pseudo-arclength continuation). The
+    step :math:`h` is halved where Newton's method fails, the tangent turns by more than 18 degrees
+    or the point is on another branch, and doubled again where the method is quick.
+
+    Bifurcations are changes of sign along the curve, located by a secant method: of the parameter's
+    component of the tangent (fold), of the determinant of the equations above (a crossing with
+    another branch: pitchfork if :math:`p \cdot F_{xx}[q, q] = 0`, else transcritical), of
+    :math:`\det(A + I)` (flip), of :math:`\prod_{i<j} (\lambda_i \lambda_j - 1)` where the critical
+    pair is complex (Neimark–Sacker; a neutral saddle has a real one). At the strong resonances, the
+    angles 0, π, 2π/3 and π/2, more happens than a closed curve that is born. Two bifurcations of
+    one kind within one step are not seen, nor those of equal multipliers that cross ±1 together.
+
+    Parameters
+    ----------
+    family : callable
+        As for `orbit_diagram` with a single start: maps parameter values, an array of shape
+        ``(K,)``, to one system whose states have the shape ``(K, n)``. Its parameters should be
+        smooth in the value; it is also called for values slightly outside ``[low, high]``.
+    value : float
+        Parameter ``μ`` at which the branch is entered.
+    state : array, shape (n,)
+        A state near a fixed point there; Newton's method corrects it.
+    step : float
+        Largest arclength between two points, Euclidean in ``(x, μ)``; also the first step.
+    points : int
+        Largest number of steps in each direction.
+    low, high : float
+        Bounds of ``μ``, on which the branch ends exactly.
+    direction : {"up", "down", "both"}
+        Whether ``μ`` at first grows, falls, or the branch is followed to both sides.
+    period : int
+        Follow fixed points of this iterate, points of a periodic orbit; multipliers are those of
+        the product of the Jacobians.
+    tolerance : float
+        Largest ``|F(x) − x|`` relative to ``1 + |x|``, in the maximum norm.
+
+    Returns
+    -------
+    Branch
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is not positive where it has to be, the bounds do not enclose the value, or
+        Newton's method finds no fixed point from the state.
+
+    Notes
+    -----
+    The derivative by ``μ`` is a central difference with the step ``1e-5 max(1, |μ|)``. It steers
+    Newton's method and the location of crossings, to about ``1e-9``; the points of the branch and
+    all other bifurcations do not depend on its error.
+
+    References
+    ----------
+    H. B. Keller, Numerical solution of bifurcation and nonlinear eigenvalue problems, in:
+    Applications of Bifurcation Theory (1977). Yu. A. Kuznetsov, Elements of Applied Bifurcation
+    Theory, chapters 4, 5 and 10.
+    """
+    value = real_array("value", value, shape=()).astype(float)
+    state = real_array("state", state, shape=("n",)).astype(float)
+    if not non_negative("step", step):
+        raise ValueError(f"step must be positive, got {step!r}")
+    points = positive_integer("points", points)
+    choice("direction", direction, ("up", "down", "both"))
+    if not low <= value <= high:
+        raise ValueError(f"value must lie between low = {low} and high = {high}, got {value}")
+    equations = _Equations(
+        family, positive_integer("period", period), non_negative("tolerance", tolerance)
+    )
+    along_mu = np.append(np.zeros_like(state), 1.0)
+    start = equations.correct(np.append(state, value), along_mu)
+    if start is None:
+        raise ValueError(
+            f"state must be near a fixed point at value = {value}, Newton's method finds none"
+        )
+
+    def walk(sense):
+        return _walk(equations, start, sense, step, points, low, high)
+
+    before, found_before, first = ([start], [], "start") if direction == "up" else walk(-1)
+    if direction == "down" or first == "closed":
+        after, found_after, last = [start], [], first if first == "closed" else "start"
+    else:
+        after, found_after, last = walk(1)
+    at_start = len(before) - 1
+    bifurcations = [replace(f, index=at_start - 1 - f.index) for f in reversed(found_before)]
+    bifurcations += [replace(f, index=at_start + f.index) for f in found_after]
+    curve = before[:0:-1] + after
+    eigenvalues = np.array([point.eigenvalues for point in curve])
+    return Branch(
+        values=np.array([point.y[-1] for point in curve]),
+        states=np.array([point.y[:-1] for point in curve]),
+        eigenvalues=eigenvalues,
+        stable=np.abs(eigenvalues[:, 0]) < 1,
+        bifurcations=tuple(bifurcations),
+        stopped=(first, last),
+        step=step,
+        points=points,
+        low=low,
+        high=high,
+        direction=direction,
+        period=period,
+        tolerance=tolerance,
+    )
+
+
+def switch_branch(family, bifurcation, *, distance=0.01):
+    r"""A point on the other branch at a crossing, or on the orbit of double period at a flip.
+
+    The equations :math:`F_\mu(x) = x` (at a flip those of the second iterate) have two directions
+    :math:`(dx, d\mu)` at the bifurcation. Newton's method starts at a distance along the one that
+    is orthogonal to the known branch, and stays in the hyperplane parallel to that branch.
+
+    Parameters
+    ----------
+    family : callable
+        As for `follow_branch`.
+    bifurcation : Bifurcation
+        A pitchfork, transcritical bifurcation or flip.
+    distance : float
+        Distance in ``(x, μ)`` between the hyperplane and the bifurcation; its sign selects the
+        side.
+
+    Returns
+    -------
+    value : float
+        The parameter.
+    state : array, shape (n,)
+        A fixed point there; at a flip a point of the periodic orbit.
+    period : int
+        The period to be passed to `follow_branch`.
+
+    Raises
+    ------
+    ValueError
+        If nothing branches off there, or Newton's method fails.
+    """
+    kind = choice("bifurcation.name", bifurcation.name, ("pitchfork", "transcritical", "flip"))
+    period = bifurcation.period * (2 if kind == "flip" else 1)
+    equations = _Equations(family, period, 1e-12)
+    y = np.append(bifurcation.state, bifurcation.value)
+    plane = np.linalg.svd(equations.extended(y)[2])[2][-2:]
+    along, across = plane @ bifurcation.tangent
+    direction = np.array([-across, along]) @ plane / np.hypot(along, across)
+    point = equations.correct(y + distance * direction, direction)
+    if point is None:
+        raise ValueError(f"distance must be smaller, Newton's method fails at {distance!r}")
+    return float(point.y[-1]), point.y[:-1], period
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A solution ``y = (x, μ)``; ``A = ∂F/∂x``, the tangent, and how quickly it was found."""
+
+    y: np.ndarray
+    A: np.ndarray
+    extended: np.ndarray  # (A − I, ∂F/∂μ)
+    tangent: np.ndarray
+    eigenvalues: np.ndarray
+    smallest: float  # singular value of the extended matrix: zero at a branch point
+    newton_steps: int
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """``F^p(x; μ) − x = 0`` with its derivatives."""
+
+    family: Callable
+    period: int
+    tolerance: float
+
+    def linearise(self, values, states):
+        """Images of states and the matrices ``∂F^p/∂x`` there: ``(K, n)`` and ``(K, n, n)``."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            images, jacobians = self.family(values).linearise(states, 0, self.period)
+            if images.shape[1:] != states.shape:
+                raise ValueError(
+                    f"got states of shape {images.shape[1:]} from the family, "
+                    f"expected {states.shape}: one orbit for each value"
+                )
+            product = jacobians[0]
+            for jacobian in jacobians[1:]:
+                product = jacobian @ product
+        return images[-1], product
+
+    def extended(self, y):
+        """``F^p(x) − x``, ``A = ∂F^p/∂x`` and the matrix ``(A − I, ∂F^p/∂μ)`` at ``y``."""
+        x, mu = y[:-1], y[-1]
+        difference = MU_DIFFERENCE * max(1.0, abs(mu))
+        values = np.array([mu, mu - difference, mu + difference])
+        images, A = self.linearise(values, np.broadcast_to(x, (3, len(x))))
+        by_mu = (images[2] - images[1]) / (values[2] - values[1])
+        return images[0] - x, A[0], np.column_stack([A[0] - np.eye(len(x)), by_mu])
+
+    def correct(self, y, normal):
+        """The solution in the hyperplane through ``y`` by Newton's method, or None."""
+        origin, converged = y, False
+        for count in range(NEWTON_STEPS):
+            error, A, extended = self.extended(y)
+            if not (np.isfinite(error).all() and np.isfinite(extended).all()):
+                return None
+            within = np.abs(error).max() <= self.tolerance * (1 + np.abs(y[:-1]).max())
+            if within and converged:
+                return self._point(y, A, extended, normal, count)
+            # One more step: close to a crossing a small residual does not mean a small error.
+            converged = within
+            # Least squares: at a crossing the matrix is singular, the equations still agree.
+            right = np.append(error, normal @ (y - origin))
+            y = y - np.linalg.lstsq(np.vstack([extended, normal]), right, rcond=SINGULAR)[0]
+        return None
+
+    def _point(self, y, A, extended, reference, count):
+        _, singular, rows = np.linalg.svd(extended)
+        null = rows[np.append(singular, 0.0) <= SINGULAR * singular[0]]
+        tangent = null.T @ (null @ reference)
+        length = np.linalg.norm(tangent)
+        tangent = tangent / length if length > 0 else null[-1]  # a start exactly on a fold
+        eigenvalues = np.linalg.eigvals(A).astype(complex)
+        eigenvalues = eigenvalues[np.argsort(-np.abs(eigenvalues), kind="stable")]
+        return _Point(y, A, extended, tangent, eigenvalues, singular[-1], count)
+
+
+def _walk(equations, start, sense, step, points, low, high):
+    """Points and bifurcations from the start in one direction, and why it ends."""
+    curve, found = [start], []
+    h = step
+    while True:
+        here = curve[-1]
+        if here.y[-1] >= high and sense * here.tangent[-1] > 0:
+            return curve, found, "high"
+        if here.y[-1] <= low and sense * here.tangent[-1] < 0:
+            return curve, found, "low"
+        if len(curve) > points:
+            return curve, found, "points"
+        there = _next(equations, here, sense * h, low, high)
+        closed = there is not None and len(curve) > 2 and _passes(start, here, there, sense)
+        ends = (here, start if closed else there)[::sense]
+        more = None if there is None else _bifurcations(equations, *ends)
+        if more is None:
+            h /= 2
+            if h < step / 2**HALVINGS:
+                return curve, found, "step"
+            continue
+        found += [replace(one, index=len(curve) - 1) for one in more[::sense]]
+        curve.append(start if closed else there)
+        if closed:
+            return curve, found, "closed"
+        if there.newton_steps <= QUICK:
+            h = min(2 * h, step)
+
+
+def _next(equations, here, h, low, high):
+    """The next point, on a bound if it would be beyond; None if the step is too long."""
+    there = equations.correct(here.y + h * here.tangent, here.tangent)
+    if there is None or here.tangent @ there.tangent < LARGEST_TURN:
+        return None
+    bound = np.clip(there.y[-1], low, high)
+    if there.y[-1] == bound:
+        return there
+    share = (bound - here.y[-1]) / (there.y[-1] - here.y[-1])
+    y = _between(here, there, share)
+    y[-1] = bound
+    along_mu = np.append(np.zeros(len(y) - 1), np.copysign(1.0, here.tangent[-1]))
+    there = equations.correct(y, along_mu)
+    if there is None or here.tangent @ there.tangent < LARGEST_TURN:
+        return None
+    return replace(there, y=np.append(there.y[:-1], bound))
+
+
+def _passes(start, here, there, sense):
+    """Whether the branch comes back through its start."""
+    before, after = (sense * (p.y - start.y) @ start.tangent for p in (here, there))
+    near = np.linalg.norm(there.y - start.y) <= np.linalg.norm(there.y - here.y)
+    return before < 0 <= after and near and start.tangent @ there.tangent >= LARGEST_TURN
+
+
+def _between(a, b, share):
+    """The cubic curve from ``a`` to ``b`` that has their tangents, at a share of the way."""
+    length = np.copysign(np.linalg.norm(b.y - a.y), a.tangent @ (b.y - a.y))
+    s, r = share, 1 - share
+    ends = r * r * (1 + 2 * s) * a.y + s * s * (1 + 2 * r) * b.y
+    return ends + length * s * r * (r * a.tangent - s * b.tangent)
+
+
+# ------------------------------------------------------------------------------- test functions
+
+
+def _turn(point):
+    return point.tangent[-1]
+
+
+def _crossing(point):
+    sign, _ = np.linalg.slogdet(np.vstack([point.extended, point.tangent]))
+    return sign * point.smallest
+
+
+def _minus_one(point):
+    sign, _ = np.linalg.slogdet(point.A + np.eye(len(point.A)))
+    return sign * np.abs(point.eigenvalues + 1).min()
+
+
+def _unit_product(point):
+    """The smallest ``|λ_i λ_j − 1|`` with the sign of the product of all: as smooth as that."""
+    i, j = np.triu_indices(len(point.eigenvalues), 1)
+    factors = point.eigenvalues[i] * point.eigenvalues[j] - 1
+    size = np.abs(factors)
+    if not size.all():
+        return 0.0
+    return np.sign(np.prod(factors / size).real) * size.min(initial=1.0)
+
+
+def _bifurcations(equations, a, b):
+    """Bifurcations between two points; None if a test function jumps: another branch."""
+    found = []
+    for test in (_turn, _crossing, _minus_one, _unit_product):
+        if (test(a) >= 0) != (test(b) >= 0):
+            point = _locate(equations, a, b, test)
+            if point is None:
+                return None
+            name = _name(equations, point, test)
+            if name is not None:
+                found.append(_describe(equations, point, name))
+    return sorted(found, key=lambda one: (b.y - a.y) @ np.append(one.state, one.value))
+
+
+def _locate(equations, a, b, test):
+    """The point between two others at which a test function is zero (Illinois method)."""
+    normal = (a.tangent + b.tangent) / np.linalg.norm(a.tangent + b.tangent)
+    at_a, at_b = test(a), test(b)
+    kept = None
+    for _ in range(60):
+        width = np.linalg.norm(b.y - a.y)
+        y = _between(a, b, at_a / (at_a - at_b))
+        point = equations.correct(y, normal)
+        if point is None or np.linalg.norm(point.y - y) > width:
+            return None
+        value = test(point)
+        if abs(value) <= 1e-13 or width <= 1e-12:
+            break
+        if (value >= 0) == (at_a >= 0):
+            a, at_a = point, value
+            at_b = at_b / 2 if kept == "b" else at_b
+            kept = "b"
+        else:
+            b, at_b = point, value
+            at_a = at_a / 2 if kept == "a" else at_a
+            kept = "a"
+    # The tangent has no direction at a crossing: there its turn may jump.
+    zero = abs(value) <= LOCATED or (test is _turn and point.smallest <= CROSSING)
+    return point if zero else None
+
+
+def _name(equations, point, test):
+    if test is _turn:
+        return "fold" if point.smallest > CROSSING else None  # else a pitchfork, met sideways
+    if test is _minus_one:
+        return "flip"
+    if test is _crossing:
+        quadratic = _Derivatives(equations, point).quadratic(*_null_vectors(point.A, 1.0))
+        return "pitchfork" if abs(quadratic) <= NO_QUADRATIC_TERM else "transcritical"
+    return "Neimark–Sacker" if _critical_pair(point.eigenvalues).imag else None
+
+
+def _critical_pair(eigenvalues):
+    """The ``λ_i`` whose product with another multiplier is nearest to one."""
+    i, j = np.triu_indices(len(eigenvalues), 1)
+    return eigenvalues[i[np.abs(eigenvalues[i] * eigenvalues[j] - 1).argmin()]]
+
+
+# --------------------------------------------------------------------------------- normal forms
+
+
+@dataclass(frozen=True)
+class _Derivatives:
+    """Second and third derivatives of ``F^p`` along directions, from differences of Jacobians."""
+
+    equations: _Equations
+    point: _Point
+
+    def _jacobians(self, v, step):
+        """``∂F/∂x`` at ``x ± step · v`` for a real vector."""
+        x, mu = self.point.y[:-1], self.point.y[-1]
+        states = x + step * np.array([[1.0], [-1.0]]) * v
+        return self.equations.linearise(np.full(2, mu), states)[1]
+
+    def second(self, u, v):
+        """``F_xx[u, v]``, bilinear."""
+        parts = []
+        for part in (v.real, v.imag):
+            plus, minus = self._jacobians(part, SECOND_DIFFERENCE)
+            parts.append((plus - minus) @ u / (2 * SECOND_DIFFERENCE))
+        return parts[0] + 1j * parts[1]
+
+    def third(self, u, v):
+        """``F_xxx[u, v, v̄]``: with ``v = a + ib`` that is ``F_xxx[u, a, a] + F_xxx[u, b, b]``."""
+        total = 0
+        for part in (v.real, v.imag):
+            plus, minus = self._jacobians(part, THIRD_DIFFERENCE)
+            total = total + (plus - 2 * self.point.A + minus) @ u / THIRD_DIFFERENCE**2
+        return total
+
+    def quadratic(self, p, q):
+        """``c`` in ``u' = u + c u² + …``."""
+        return (p.conj() @ self.second(q, q)).real / 2
+
+    def cubic(self, p, q, multiplier):
+        """``Re c`` in ``u' = λ u (1 + c |u|² + …)``; Kuznetsov (5.64) is its complex case."""
+        A, eye = self.point.A, np.eye(len(self.point.A))
+        even = _solve(eye - A, self.second(q, q.conj()))
+        double = _solve(multiplier**2 * eye - A, self.second(q, q))
+        total = self.third(q, q) + 2 * self.second(q, even) + self.second(q.conj(), double)
+        return (np.conj(multiplier) * (p.conj() @ total)).real / (2 if multiplier.imag else 6)
+
+
+def _solve(matrix, right):
+    """Solve; at a pitchfork the matrix is singular, what is missing does not matter there."""
+    return np.linalg.lstsq(matrix.astype(complex), right, rcond=SINGULAR)[0]
+
+
+def _null_vectors(A, multiplier):
+    """``p`` and ``q`` with ``A q = λ q``, ``Aᵀ p = λ̄ p``, ``|q| = 1`` and ``p̄·q = 1``."""
+    left, _, right = np.linalg.svd(A - multiplier * np.eye(len(A)))
+    p, q = left[:, -1], right[-1].conj()
+    largest = q[np.abs(q).argmax()]
+    q = q * (np.conj(largest) / np.abs(largest))
+    return p / np.conj(p.conj() @ q), q
+
+
+def _describe(equations, point, name):
+    pair = name == "Neimark–Sacker"
+    if pair:
+        multiplier = _critical_pair(point.eigenvalues)
+        angle = abs(np.angle(multiplier))
+        multiplier = np.exp(1j * angle)
+    else:
+        angle = np.pi if name == "flip" else 0.0
+        multiplier = -1.0 if name == "flip" else 1.0
+    p, q = _null_vectors(point.A, multiplier)
+    derivatives = _Derivatives(equations, point)
+    if name in ("fold", "transcritical"):
+        coefficient = derivatives.quadratic(p, q)
+    elif pair and min(abs(multiplier**3 - 1), abs(multiplier**4 - 1)) < RESONANT:
+        coefficient = np.nan
+    else:
+        coefficient = derivatives.cubic(p, q, multiplier)
+    return Bifurcation(
+        name=name,
+        value=float(point.y[-1]),
+        state=point.y[:-1],
+        eigenvalues=point.eigenvalues,
+        tangent=point.tangent,
+        index=0,
+        angle=float(angle),
+        coefficient=float(coefficient),
+        period=equations.period,
+    )
