@@ -22,9 +22,9 @@ class SquaredError:
         """``ℓ``, shape ``(N, …)``, for outputs of shape ``(N, …, p)``."""
         return anp.sum((outputs - targets) ** 2, axis=-1)
 
-    def slope(self, outputs, targets):
-        """``∂ℓ/∂ŷ``, shape ``(N, …, p)``."""
-        return 2 * (outputs - targets)
+    def value_and_slope(self, outputs, targets):
+        """``ℓ``, and ``∂ℓ/∂ŷ`` of shape ``(N, …, p)``."""
+        return self.value(outputs, targets), 2 * (outputs - targets)
 
 
 class CrossEntropy:
@@ -43,17 +43,20 @@ class CrossEntropy:
         """``ℓ`` in nats, shape ``(N, …)``, for scores of shape ``(N, …, p)``."""
         largest = anp.max(anp.real(outputs), axis=-1, keepdims=True)
         log_sum = anp.log(anp.sum(anp.exp(outputs - largest), axis=-1)) + largest[..., 0]
-        return log_sum - anp.sum(outputs * self._one_hot(outputs, targets), axis=-1)
+        one_hot = targets[..., np.newaxis] == np.arange(outputs.shape[-1])
+        return log_sum - anp.sum(outputs * one_hot, axis=-1)
 
-    def slope(self, outputs, targets):
-        """``∂ℓ/∂ŷ``, shape ``(N, …, p)``."""
-        weights = np.exp(outputs - np.max(np.real(outputs), axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
-        return weights - self._one_hot(outputs, targets)
-
-    @staticmethod
-    def _one_hot(outputs, targets):
-        return targets[..., np.newaxis] == np.arange(outputs.shape[-1])
+    def value_and_slope(self, outputs, targets):
+        """``ℓ``, and ``∂ℓ/∂ŷ`` of shape ``(N, …, p)``, from one array of exponentials."""
+        at = np.broadcast_to(targets, outputs.shape[:-1])[..., np.newaxis]
+        z = outputs - np.max(outputs.real, axis=-1, keepdims=True)
+        value = -np.take_along_axis(z, at, axis=-1)
+        np.exp(z, out=z)
+        total = np.sum(z, axis=-1, keepdims=True)
+        value += np.log(total)
+        z /= total
+        np.put_along_axis(z, at, np.take_along_axis(z, at, axis=-1) - 1, axis=-1)
+        return value[..., 0], z
 
 
 LOSSES = {"squared error": SquaredError, "cross-entropy": CrossEntropy}
@@ -180,12 +183,14 @@ class Cost:
         layout; the derivative has the shape ``(steps, …, p)``.
         """
         hidden = states[1:, : self.cell.hidden_size]
-        columns = multiply_all(run.weights["weight_ho"], hidden) + run.weights["bias_o"]
+        columns = multiply_all(run.weights["weight_ho"], hidden)
+        columns += run.weights["bias_o"]
         outputs = run.layout.rows(columns)
         own = len(self.loss.batch_shape(self.targets))
         targets = align(self.targets[segment], self.targets.ndim - own + len(run.layout.batch))
         weights = self.step_weights[segment].astype(outputs.real.dtype)
-        losses = np.tensordot(weights, self.loss.value(outputs, targets), axes=1)
+        losses, slopes = self.loss.value_and_slope(outputs, targets)
+        losses = np.tensordot(weights, losses, axes=1)
         value = losses.mean(axis=run.layout.averaged_axes).reshape(run.layout.lead)
-        scale = (weights / run.layout.averaged_size).reshape(-1, *(1,) * (outputs.ndim - 1))
-        return value, scale * self.loss.slope(outputs, targets)
+        slopes *= (weights / run.layout.averaged_size).reshape(-1, *(1,) * (outputs.ndim - 1))
+        return value, slopes
