@@ -254,6 +254,39 @@ def test_a_product_of_two_real_multipliers_that_passes_one_is_not_a_bifurcation(
     assert branch.stopped == ("low", "high")
 
 
+def test_bifurcations_that_hide_each_other_within_a_step_are_told_apart():
+    # Multipliers 2 μ and 1/2, whose product passes one at μ = 1 (a neutral saddle), and a pair of
+    # modulus μ + 1/100: a sign that changes twice. And two pairs, of moduli μ and μ + 1/100.
+    def saddle(mu):
+        return np.array([[2 * mu, 0], [0, 0.5]])
+
+    def pair(mu):
+        return mu * rotation(1.0)
+
+    def family_of(first, shift):
+        def family(values):
+            blocks = np.zeros((len(values), 4, 4))
+            blocks[:, :2, :2] = [first(mu) for mu in values]
+            blocks[:, 2:, 2:] = [(mu + shift) * rotation(2.0) for mu in values]
+            return Map(lambda x: anp.matmul(blocks, x[..., np.newaxis])[..., 0])
+
+        return family
+
+    settings = {"low": 0.6, "high": 1.2, "step": 0.1}
+    one = follow_branch(family_of(saddle, 0.01), 0.8, np.zeros(4), **settings)
+    assert names(one) == ["Neimark–Sacker"]
+    np.testing.assert_allclose(one.bifurcations[0].value, 0.99, rtol=LOCATION)
+    two = follow_branch(family_of(pair, 0.01), 0.8, np.zeros(4), **settings)
+    assert names(two) == ["Neimark–Sacker"] * 2
+    found = [one.value for one in two.bifurcations]
+    np.testing.assert_allclose(found, [0.99, 1], rtol=LOCATION)
+    np.testing.assert_allclose([one.angle for one in two.bifurcations], [2, 1], rtol=LOCATION)
+    # Together they are not seen, and are passed.
+    together = follow_branch(family_of(pair, 0.0), 0.8, np.zeros(4), **settings)
+    assert names(together) == []
+    assert together.stopped == ("low", "high")
+
+
 # ------------------------------------------------------------------------------------ properties
 
 
@@ -350,7 +383,7 @@ def test_every_point_of_a_branch_is_a_fixed_point(size, seed, step):
     rng = np.random.default_rng(seed)
     weight, bias = rng.normal(size=(size, size)), 0.5 * rng.normal(size=size)
     family = network_family(weight, bias)
-    settings = {"low": 0.0, "high": 3.0, "points": 60, "step": step}
+    settings = {"low": 0.0, "high": 3.0, "points": 40, "step": step}
     branch = follow_branch(family, 0.0, np.tanh(bias), **settings)
     assert_fixed(family, branch)
     assert branch.stopped[0] == "low"

@@ -14,6 +14,7 @@ NEWTON_STEPS = 10
 QUICK = 4  # Newton steps after which the arclength step may grow again
 LARGEST_TURN = 0.95  # the cosine of the angle between neighbouring tangents is at least this
 HALVINGS = 20  # of the arclength step, before the branch is given up
+SEPARATIONS = 10  # halvings to tell apart bifurcations that hide each other
 SINGULAR = 1e-7  # singular values below this are those of a branch point
 LOCATED = 1e-6  # what a test function may be at most at its zero: far below, unless it jumps
 CROSSING = 1e-4  # where the smallest singular value is below, the tangent is that of a crossing
@@ -138,8 +139,9 @@ def follow_branch(
     another branch: pitchfork if :math:`p \cdot F_{xx}[q, q] = 0`, else transcritical), of
     :math:`\det(A + I)` (flip), of :math:`\prod_{i<j} (\lambda_i \lambda_j - 1)` where the critical
     pair is complex (Neimark–Sacker; a neutral saddle has a real one). At the strong resonances, the
-    angles 0, π, 2π/3 and π/2, more happens than a closed curve that is born. Two bifurcations of
-    one kind within one step are not seen, nor those of equal multipliers that cross ±1 together.
+    angles 0, π, 2π/3 and π/2, more happens than a closed curve that is born. Where more multipliers
+    cross than these account for, the step is halved, up to ten times. Not seen are multipliers that
+    cross together, as equal ones do, and those that cross and come back within one step.
 
     Parameters
     ----------
@@ -367,7 +369,7 @@ def _walk(equations, start, sense, step, points, low, high):
         closed = there is not None and len(curve) > 2 and _passes(start, here, there, sense)
         ends = (here, start if closed else there)[::sense]
         more = None if there is None else _bifurcations(equations, *ends)
-        if more is None:
+        if more is None or (_hidden(*ends, more) and h > step / 2**SEPARATIONS):
             h /= 2
             if h < step / 2**HALVINGS:
                 return curve, found, "step"
@@ -452,6 +454,13 @@ def _bifurcations(equations, a, b):
             if name is not None:
                 found.append(_describe(equations, point, name))
     return sorted(found, key=lambda one: (b.y - a.y) @ np.append(one.state, one.value))
+
+
+def _hidden(a, b, found):
+    """Whether more multipliers cross the unit circle than the bifurcations found account for."""
+    outside = [np.count_nonzero(np.abs(point.eigenvalues) > 1) for point in (a, b)]
+    known = sum(2 if one.name == "Neimark–Sacker" else 1 for one in found)
+    return abs(outside[1] - outside[0]) > known
 
 
 def _locate(equations, a, b, test):
