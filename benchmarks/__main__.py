@@ -20,6 +20,7 @@ from benchmarks.rivals import (
 from benchmarks.timing import geometric_mean, interleave, ratio
 from rnnpedagogy.cells import LSTM, Elman
 from rnnpedagogy.costs import Cost
+from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum, orbit_diagram
 from rnnpedagogy.gradients import bptt, hessian_vector_product
 from rnnpedagogy.rollout import rollout
 
@@ -207,6 +208,56 @@ def sweep(rounds, values=5000, steps=200, sample=100):
         print(f"  (the loop is timed on {sample} of the values and extrapolated)")
 
 
+def orbits(rounds, values=2000, steps=2000):
+    """An orbit diagram against the arithmetic it cannot do without: its calls of tanh."""
+    cell, rng = Elman(0, 2), np.random.default_rng(0)
+    params = cell.init_params(rng)
+    state, kept = rng.normal(size=2), steps // 4
+
+    def family(gain):
+        weight = gain[..., np.newaxis, np.newaxis] * params["weight_hh"]
+        return CellMap(cell, params | {"weight_hh": weight})
+
+    gains, z = np.linspace(0, 4, values), rng.normal(size=(2, values))
+
+    def tanh():
+        for _ in range(steps):
+            np.tanh(z)
+
+    def diagram():
+        orbit_diagram(family, gains, state, steps=kept, transient=steps - kept)
+
+    seconds = interleave({"diagram": diagram, "tanh": tanh}, rounds=rounds)
+    print(f"\nOrbit diagram of {values} values × {steps} steps, tanh network of two units")
+    print(
+        f"  {np.median(seconds['diagram']):.2f} s (target: below 1 s), "
+        f"{ratio(seconds['diagram'], seconds['tanh']):.1f} times its calls of tanh"
+    )
+
+
+def lyapunov(units=64, steps=10_000, sample=1000):
+    """A full Lyapunov spectrum against its QR factorisations."""
+    cell, rng = LSTM(0, units), np.random.default_rng(0)
+    params = cell.init_params(rng)
+    params["weight_hh"] *= 3  # away from a fixed point
+    state, matrix = rng.normal(size=cell.state_size), rng.normal(size=(cell.state_size,) * 2)
+
+    def factorisations():
+        for _ in range(sample):
+            np.linalg.qr(matrix)
+
+    def spectrum():
+        lyapunov_spectrum(CellMap(cell, params), state, steps=sample)
+
+    seconds = interleave({"spectrum": spectrum, "QR": factorisations}, rounds=3)
+    print(f"\nLyapunov spectrum, {cell.state_size} exponents of an LSTM over {steps} steps")
+    print(
+        f"  {np.median(seconds['spectrum']) * steps / sample:.0f} s (target: below 30 s), "
+        f"{ratio(seconds['spectrum'], seconds['QR']):.1f} times its QR factorisations"
+    )
+    print(f"  (timed over {sample} steps and extrapolated)")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions, shorter sequences")
@@ -229,6 +280,8 @@ def main():
     checkpoints(rounds)
     hessian(rounds)
     sweep(rounds)
+    orbits(rounds)
+    lyapunov()
     if options.json:
         record = {" ".join(key): {"mean": m, "worst": w} for key, (m, w) in means.items()}
         options.json.write_text(json.dumps(record, indent=1) + "\n")
