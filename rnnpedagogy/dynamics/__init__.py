@@ -1,5 +1,12 @@
 """Dynamical systems: maps, where their orbits go, and how fast nearby orbits separate."""
 
+from rnnpedagogy.dynamics.attractors import (
+    Attractor,
+    Attractors,
+    Basins,
+    basins_of_attraction,
+    identify_attractors,
+)
 from rnnpedagogy.dynamics.branches import Bifurcation, Branch, follow_branch, switch_branch
 from rnnpedagogy.dynamics.fixed_points import (
     Cycles,
@@ -14,6 +21,9 @@ from rnnpedagogy.dynamics.orbits import OrbitDiagram, orbit_diagram
 from rnnpedagogy.dynamics.systems import CellMap, Map
 
 __all__ = [
+    "Attractor",
+    "Attractors",
+    "Basins",
     "Bifurcation",
     "Branch",
     "CellMap",
@@ -23,9 +33,11 @@ __all__ = [
     "Map",
     "OrbitDiagram",
     "Stability",
+    "basins_of_attraction",
     "find_cycles",
     "find_fixed_points",
     "follow_branch",
+    "identify_attractors",
     "is_stable",
     "lyapunov_spectrum",
     "orbit_diagram",

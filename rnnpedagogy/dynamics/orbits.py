@@ -6,6 +6,8 @@ import numpy as np
 
 from rnnpedagogy._validation import choice, positive_integer, real_array
 
+LARGEST = np.finfo(float).max
+
 
 @dataclass(frozen=True)
 class OrbitDiagram:
@@ -88,16 +90,25 @@ def orbit_diagram(family, values, state, *, steps, transient, follow=None):
 def _settle(family, values, state, steps, transient):
     """Orbits after the transient, one for each value and start: shape ``(steps, K, …, n)``."""
     system = family(values.reshape(-1, *(1,) * (state.ndim - 1)))
-    state = np.broadcast_to(state, (len(values), *state.shape))
+    return settle(system, np.broadcast_to(state, (len(values), *state.shape)), steps, transient)
+
+
+def settle(system, state, steps, transient, *, bound=LARGEST):
+    """Orbits after the transient, shape ``(steps, …, n)``; NaN from where one exceeds a bound."""
     lost = np.zeros(state.shape[:-1], bool)
     chunk = max(1, 2**20 // state.size)
     for begin in range(0, transient, chunk):
         state = _run(system, state, begin, min(begin + chunk, transient))[-1]
-        lost |= ~np.isfinite(state).all(axis=-1)
+        lost |= _exceeds(state, bound)
         state = np.where(lost[..., np.newaxis], 0, state)
     states = _run(system, state, transient, transient + steps)
-    lost = lost | np.logical_or.accumulate(~np.isfinite(states).all(axis=-1), axis=0)
+    lost = lost | np.logical_or.accumulate(_exceeds(states, bound), axis=0)
     return np.where(lost[..., np.newaxis], np.nan, states) if lost.any() else states
+
+
+def _exceeds(states, bound):
+    """Whether an entry of a state is larger than a bound, or no number."""
+    return ~(np.abs(states) <= bound).all(axis=-1)
 
 
 def _run(system, state, start, stop):
