@@ -8,7 +8,8 @@ import numpy as np
 from rnnpedagogy._validation import non_negative, positive_integer, real_array
 from rnnpedagogy.dynamics.systems import CellMap
 
-EPS = np.finfo(float).eps
+EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
+HALVINGS = 10  # of a Newton step that does not reduce the residual
 FLOATS = 2**23  # numbers that the Jacobians of a batch of starts may hold at once, about
 
 
@@ -175,16 +176,22 @@ def find_fixed_points(
 ):
     r"""Fixed points :math:`x = F(x)`, stable or not, by damped Newton iterations from many starts.
 
-    With :math:`r = F(x) - x` and :math:`J = F'(x) - I`, half the squared speed
-    :math:`q = \tfrac12 \|r\|^2` is reduced by the steps of Levenberg and Marquardt,
+    With :math:`r = F(x) - x` and :math:`J = F'(x) - I`, each start takes Newton's steps
+    :math:`J \delta = -r`, halved until half the squared speed :math:`q = \tfrac12 \|r\|^2` falls.
+    Where that fails, as near a singular ``J``, it goes on from there to a local minimum of ``q`` by
+    the steps of Levenberg and Marquardt,
 
-    .. math:: (J^\mathsf{T} J + \nu \|r\| I)\,\delta = -J^\mathsf{T} r .
+    .. math:: (J^\mathsf{T} J + \nu \|r\| I)\,\delta = -J^\mathsf{T} r ,
 
-    They are Newton's where ``‖r‖`` is small, and steps along the gradient of ``q`` where ``J`` is
-    singular or a long step would go astray: ``ν`` grows until ``q`` falls. A start goes on until
-    ``q`` falls no more, so that a simple fixed point is found to rounding. Near a fold, where two
-    fixed points are about to meet, convergence is slower, and a point is known to the square root
-    of rounding (``1e-8``) only; near a cusp to its cube root. ``merge`` has to be larger than that.
+    where ``ν`` grows until ``q`` falls: between Newton's step and one along the gradient of ``q``.
+    A start goes on until only rounding is left. Near a fold, where two fixed points are about to
+    meet, convergence is slower, and a point is known to the square root of rounding (``1e-8``)
+    only; near a cusp to its cube root. ``merge`` has to be larger than that.
+
+    Only the residual decides what is a fixed point. A map whose orbits go to infinity more and more
+    slowly (``x' = x + 1/x``) has "fixed points" far out, wherever the steps are below
+    ``tolerance``. And nothing says that all fixed points are found: that takes many starts, best
+    taken from orbits and with noise added.
 
     Where all points of a curve or a surface are fixed (an integrator), each start ends at a point
     of its own, and there are as many of them as starts: ``marginal`` ones.
@@ -230,9 +237,8 @@ def find_fixed_points(
     slow = non_negative("slow", slow)
     settings = _check_settings(tolerance, iterations, merge, margin)
     x, residuals, settled = _search(system, starts, 1, settings)
-    scale = 1 + np.linalg.norm(x, axis=-1)
-    fixed = residuals <= tolerance * scale
-    is_slow = settled & ~fixed & (residuals <= slow * scale)
+    fixed = _below(x, residuals, tolerance)
+    is_slow = settled & ~fixed & _below(x, residuals, slow)
     orbits, kept, labels = _distinct(x[:, np.newaxis], residuals, fixed, merge)
     slow_orbits, slow_kept, _ = _distinct(x[:, np.newaxis], residuals, is_slow, merge)
     return FixedPoints(
@@ -289,7 +295,7 @@ def find_cycles(
     period = positive_integer("period", period)
     settings = _check_settings(tolerance, iterations, merge, margin)
     x, residuals, _ = _search(system, starts, period, settings)
-    found = residuals <= tolerance * (1 + np.linalg.norm(x, axis=-1))
+    found = _below(x, residuals, tolerance)
     orbits = np.zeros((len(x), period, x.shape[-1]))
     orbits[:, 0] = x
     if period > 1:
@@ -319,17 +325,57 @@ def _search(system, starts, period, settings):
     _check_autonomous(system)
     chunk = max(1, FLOATS // (period * starts.shape[-1] ** 2))
     parts = [
-        _minimise(
-            system, starts[k : k + chunk], period, settings["tolerance"], settings["iterations"]
-        )
+        _solve(system, starts[k : k + chunk], period, settings["tolerance"], settings["iterations"])
         for k in range(0, len(starts), chunk)
     ]
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
+def _solve(system, x, period, tolerance, iterations):
+    """Newton's method from all starts, then descent from where it did not find a root."""
+    x, speed = _newton(system, x, period, tolerance, iterations)
+    settled = _below(x, speed, tolerance)
+    k = np.flatnonzero(~settled)
+    x[k], speed[k], settled[k] = _minimise(system, x[k], period, tolerance, iterations)
+    return x, speed, settled
+
+
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a speed that is not finite, if so
+def _newton(system, x, period, tolerance, iterations):
+    """Newton's method for ``r = 0`` from all starts, until halving its steps no longer helps.
+
+    Below the tolerance a step has to halve the residual, as it does even where it converges slowly
+    (at a root of order ``m``, by ``(1 − 1/m)^m``), until only rounding is left.
+    """
+    x = x.copy()
+    r, J = _defect(system, x, period)
+    speed = _speed(r, J)
+    running = np.isfinite(speed) & (speed > 0)
+    for _ in range(iterations):
+        k = np.flatnonzero(running)
+        if not k.size:
+            break
+        step = _newton_step(r[k], J[k])
+        enough = np.where(_below(x[k], speed[k], tolerance), 0.5, 1 - 1e-4) * speed[k]
+        for _ in range(HALVINGS):
+            trial = np.where(np.isfinite(x[k] + step), x[k] + step, x[k])
+            trial_r = system.run(trial, 0, period)[-1] - trial
+            better = np.linalg.norm(trial_r, axis=-1) < enough
+            x[k[better]] = trial[better]
+            k, step, enough = k[~better], step[~better] / 2, enough[~better]
+            if not k.size:
+                break
+        running[k] = False
+        k = np.flatnonzero(running)
+        r[k], J[k] = _defect(system, x[k], period)
+        speed[k] = _speed(r[k], J[k])
+        running[k] = np.isfinite(speed[k]) & (speed[k] > 0)
+    return x, speed
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def _minimise(system, x, period, tolerance, iterations):
-    """Minimise ``q = ½ ‖r‖²``, ``r = F^p(x) − x``, from all starts at once."""
+    """Minimise ``q = ½ ‖r‖²`` from all starts by the steps of Levenberg and Marquardt."""
     x = x.copy()
     r, J = _defect(system, x, period)
     speed = _speed(r, J)
@@ -340,22 +386,33 @@ def _minimise(system, x, period, tolerance, iterations):
         if not k.size:
             break
         step, predicted = _damped_step(r[k], J[k], nu[k] * speed[k])
-        possible = np.isfinite(x[k] + step).all(axis=-1)
-        trial = np.where(possible[:, np.newaxis], x[k] + step, x[k])
-        trial_r, trial_J = _defect(system, trial, period)
-        trial_speed = _speed(trial_r, trial_J)
+        trial = np.where(np.isfinite(x[k] + step), x[k] + step, x[k])
+        trial_r = system.run(trial, 0, period)[-1] - trial
         q = speed[k] ** 2 / 2
-        gain = (q - trial_speed**2 / 2) / predicted
-        better = possible & (gain > 1e-4)
+        gain = (q - np.sum(trial_r**2, axis=-1) / 2) / predicted
+        better = gain > 1e-4
         nu[k] *= np.where(gain > 0.75, 0.25, np.where(gain > 0.25, 1.0, 4.0))
         nu = np.maximum(nu, 1e-8)
-        fixed = speed[k] <= tolerance * (1 + np.linalg.norm(x[k], axis=-1))
-        goes_on = np.where(better, trial_speed > 0, ~fixed & ~(predicted <= EPS * q))
-        running[k] = goes_on
-        moved = k[better]
-        x[moved], r[moved], J[moved] = trial[better], trial_r[better], trial_J[better]
-        speed[moved] = trial_speed[better]
+        fixed = _below(x[k], speed[k], tolerance)
+        running[k] = np.where(fixed, gain > 0.75, better | ~(predicted <= EPS * q))
+        k = k[better]
+        x[k] = trial[better]
+        r[k], J[k] = _defect(system, x[k], period)
+        speed[k] = _speed(r[k], J[k])
+        running[k] = np.isfinite(speed[k]) & (speed[k] > 0)
     return x, speed, ~running & np.isfinite(speed)
+
+
+def _below(x, speed, tolerance):
+    """Whether the speed is below a tolerance, relative to the size of ``x``."""
+    return speed <= tolerance * (1 + np.linalg.norm(x, axis=-1))
+
+
+def _newton_step(r, J):
+    try:
+        return -np.linalg.solve(J, r[..., np.newaxis])[..., 0]
+    except np.linalg.LinAlgError:  # one is singular: the shortest step, up to rounding
+        return _damped_step(r, J, 0)[0]
 
 
 def _damped_step(r, J, damping):
@@ -364,7 +421,7 @@ def _damped_step(r, J, damping):
     gradient = (transposed @ r[..., np.newaxis])[..., 0]
     matrix = transposed @ J
     # No smaller than the rounding of the matrix, which might be singular otherwise.
-    damping = damping + EPS * np.trace(matrix, axis1=-2, axis2=-1)
+    damping = damping + EPS * np.trace(matrix, axis1=-2, axis2=-1) + TINY
     matrix += damping[:, np.newaxis, np.newaxis] * np.eye(r.shape[-1])
     step = -np.linalg.solve(matrix, gradient[..., np.newaxis])[..., 0]
     predicted = np.sum(step * (damping[:, np.newaxis] * step - gradient), axis=-1) / 2
@@ -373,6 +430,8 @@ def _damped_step(r, J, damping):
 
 def _defect(system, x, period):
     """``F^p(x) − x`` and its derivative ``A_p ⋯ A_1 − I``, for points ``(S, n)``."""
+    if not len(x):
+        return x, np.empty((*x.shape, x.shape[-1]))
     states, jacobians = system.linearise(x, 0, period)
     if states.shape[1:] != x.shape:
         raise ValueError(
