@@ -2,6 +2,7 @@
 
 from rnnpedagogy.tasks.corpora import Corpus, load_corpus
 from rnnpedagogy.tasks.grammar import Grammar
+from rnnpedagogy.tasks.language import LanguageModel
 from rnnpedagogy.tasks.ngrams import Bigram, Unigram
 from rnnpedagogy.tasks.sequences import (
     Oscillation,
@@ -17,6 +18,7 @@ __all__ = [
     "Bigram",
     "Corpus",
     "Grammar",
+    "LanguageModel",
     "Oscillation",
     "Task",
     "Unigram",

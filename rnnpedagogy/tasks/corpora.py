@@ -60,6 +60,37 @@ class Corpus:
         """The word before each of ``words``; a text begins after the end of a line."""
         return np.concatenate([self.encode([END]), words[:-1]])
 
+    def streams(self, part, batch_size):
+        """Cut a part into streams of equal length, to be read side by side.
+
+        Parameters
+        ----------
+        part : {"train", "valid", "test"}
+            Which part.
+        batch_size : int
+            Number ``B`` of streams; up to ``B − 1`` words at the end are left over.
+
+        Returns
+        -------
+        before, words : array of int, shape (L, B)
+            Each word and the one before it, which for the first word of a stream is the last one
+            of the stream to the left.
+
+        Raises
+        ------
+        ValueError
+            If there is no such part, or it has fewer words than streams.
+        """
+        words = self.part(part)
+        B = positive_integer("batch_size", batch_size)
+        if len(words) < B:
+            raise ValueError(
+                f"batch_size must be at most {len(words)}, the words of {part}, got {B}"
+            )
+        used = len(words) // B * B
+        pair = self.before(words)[:used], words[:used]
+        return tuple(array.reshape(B, -1).T for array in pair)
+
     def encode(self, words):
         """Places of words in the vocabulary; that of ``"<unk>"`` for those that are not in it."""
         return _encode(words, self.vocabulary)
