@@ -165,10 +165,21 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
     period = positive_integer("period", period)
     tolerance = non_negative("tolerance", tolerance)
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        defect, slope = _defect(system, point[np.newaxis], period)
-    if not np.isfinite(slope).all():
+        image, product = _image(system, point[np.newaxis], period)
+    if not (np.isfinite(image).all() and np.isfinite(product).all()):
         raise ValueError(f"the orbit of point left the finite numbers within {period} steps")
-    return _classify(defect[0], slope[0], period, tolerance)
+    eigenvalues = np.linalg.eigvals(product[0]).astype(complex)
+    eigenvalues = eigenvalues[np.lexsort((-eigenvalues.imag, -np.abs(eigenvalues)))]
+    stable, kind = _classify(eigenvalues, tolerance)
+    return Stability(
+        stable=stable,
+        kind=kind,
+        eigenvalues=eigenvalues,
+        radius=float(np.abs(eigenvalues[0])),
+        residual=float(np.linalg.norm(image - point)),
+        period=period,
+        tolerance=tolerance,
+    )
 
 
 def find_fixed_points(
@@ -432,14 +443,19 @@ def _defect(system, x, period):
     """``F^p(x) − x`` and its derivative ``A_p ⋯ A_1 − I``, for points ``(S, n)``."""
     if not len(x):
         return x, np.empty((*x.shape, x.shape[-1]))
+    image, product = _image(system, x, period)
+    return image - x, product - np.eye(x.shape[-1])
+
+
+def _image(system, x, period):
+    """``F^p(x)`` and its derivative ``A_p ⋯ A_1``, for points ``(S, n)``."""
     states, jacobians = system.linearise(x, 0, period)
     if states.shape[1:] != x.shape:
         raise ValueError(
             f"got images of shape {states.shape[1:]} of points of shape {x.shape}: "
-            "the system must map each point to one of the same size"
+            "the system must be one map of each point to one of the same size"
         )
-    product = reduce(lambda product, A: A @ product, jacobians)
-    return states[-1] - x, product - np.eye(x.shape[-1])
+    return states[-1], reduce(lambda product, A: A @ product, jacobians)
 
 
 def _speed(r, J):
@@ -502,23 +518,18 @@ def _stabilities(system, orbits, tolerance):
     )
 
 
-def _classify(defect, slope, period, tolerance):
-    """What the eigenvalues of ``A_p ⋯ A_1 = slope + I`` say."""
-    eigenvalues = np.linalg.eigvals(slope + np.eye(len(slope))).astype(complex)
-    eigenvalues = eigenvalues[np.lexsort((-eigenvalues.imag, -np.abs(eigenvalues)))]
+def _classify(eigenvalues, tolerance):
+    """What multipliers, sorted by their modulus, say: `Stability.stable` and `Stability.kind`."""
     modulus = np.abs(eigenvalues)
-    radius = modulus[0]
-    if radius < 1 - tolerance:
-        stable, kind = True, "stable"
-    elif radius <= 1 + tolerance:
-        stable, kind = None, "marginal"
-    else:
-        stable, kind = False, "saddle" if modulus[-1] < 1 - tolerance else "unstable"
-    if kind in ("stable", "unstable"):
-        leading = eigenvalues[modulus >= radius - tolerance]
-        kind += " node" if (np.abs(leading.imag) <= tolerance).all() else " focus"
-    residual = float(np.linalg.norm(defect))
-    return Stability(stable, kind, eigenvalues, float(radius), residual, period, tolerance)
+    leading = eigenvalues[modulus >= modulus[0] - tolerance]
+    form = "node" if (np.abs(leading.imag) <= tolerance).all() else "focus"
+    if modulus[0] < 1 - tolerance:
+        return True, f"stable {form}"
+    if modulus[0] <= 1 + tolerance:
+        return None, "marginal"
+    if modulus[-1] < 1 - tolerance:
+        return False, "saddle"
+    return False, f"unstable {form}"
 
 
 # ---------------------------------------------------------------------------------------- checks
