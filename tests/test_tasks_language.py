@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from strategies import CELLS, assert_equal_to_rounding, assert_same_params, every_cell
@@ -150,6 +152,21 @@ def test_dropout_keeps_the_mean_and_is_off_for_the_perplexity(corpus):
     values, counts = np.unique(factors, return_counts=True)
     np.testing.assert_allclose(values, [0, 1 / 0.7])
     assert abs(counts[0] - 30_000) < 4 * 145
+
+
+def test_a_fingerprint_tells_objectives_apart(corpus):
+    variants = [
+        {},
+        {"kind": "GRU"},
+        {"batch_size": 3},
+        {"length": 34},
+        {"dropout": 0.2},
+        {"corpus": replace(corpus, checksum="another")},
+        {"corpus": replace(corpus, vocabulary=corpus.vocabulary[:4])},
+    ]
+    texts = [model_of(**{"corpus": corpus} | settings)[0].fingerprint() for settings in variants]
+    assert len(set(texts)) == len(texts)
+    assert model_of(corpus)[0].fingerprint() == texts[0]
 
 
 def test_float32_stays_float32(corpus):

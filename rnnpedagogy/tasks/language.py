@@ -147,6 +147,12 @@ class LanguageModel:
         kept = rng.random(shape, dtype=np.float32) >= self.dropout
         return kept.astype(dtype) / dtype.type(1 - self.dropout)
 
+    def fingerprint(self):
+        """A text that tells one objective from another."""
+        corpus = f"{self.corpus.checksum} {len(self.corpus.vocabulary)}"
+        settings = f"{self.batch_size} {self.length} {self.dropout}"
+        return f"LanguageModel {self.cell!r} {corpus} {settings}"
+
     def perplexity(self, params, part="test", *, batch_size=1):
         """``exp`` of the mean cost in nats per word over a part of the corpus, without dropout.
 
