@@ -325,7 +325,11 @@ class OrthogonalRNN(Elman):
 
     def _activate(self, weights, z):
         if self.activation == "modrelu":
-            z[...] = modrelu(z, weights["bias_inside"])
+            sign = np.sign(z.real)
+            z *= sign
+            z += weights["bias_inside"]
+            sign *= z.real > 0
+            z *= sign
         else:
             super()._activate(weights, z)
 
