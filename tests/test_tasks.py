@@ -79,13 +79,12 @@ def test_an_oscillation_is_measured(phase):
     )
     signal = 0.3 + amplitude * np.sin(omega * np.arange(steps)[:, np.newaxis] + phase)
     found = oscillation(signal)
-    # Part of a period is left over at the end: mean and variance are off by at most a period over
-    # the whole, 32/2000. Near the mean, a sine and its chord differ by ω²/8 of the amplitude at
-    # most, and the mean by 1/60: a crossing is off by less than 0.02/ω, and k crossings apart, in
-    # relative terms, by 2 · 0.02/ω / (2π k/ω) < 0.01/k with k ≥ 60.
-    np.testing.assert_allclose(found.frequency, omega, rtol=0.01 / 60)
+    # Near a crossing, a sine and its chord differ by less than ω³/8 of the amplitude, which moves
+    # the crossing by ω²/8 < 0.02 steps. First and last crossing are at least 2000 − 2·32 steps
+    # apart. Part of a period, up to 32 steps, is left over in mean and variance.
+    np.testing.assert_allclose(found.frequency, omega, rtol=2 * 0.02 / (steps - 64))
     np.testing.assert_allclose(found.amplitude, amplitude, rtol=32 / steps)
-    np.testing.assert_allclose(found.level, 0.3, atol=2 * 32 / steps)
+    np.testing.assert_allclose(found.level, 0.3, atol=amplitude.max() * 32 / steps)
 
 
 def test_what_does_not_oscillate_has_no_frequency():
@@ -99,8 +98,10 @@ def test_a_transient_is_left_out():
     t = np.arange(3000.0)
     signal = np.sin(0.3 * t) + 5 * 0.99**t
     found = oscillation(signal, transient=2000)
-    np.testing.assert_allclose(found.frequency, 0.3, rtol=1e-3)
-    assert abs(found.level) < 0.02 < oscillation(signal).level
+    # As above: two crossings off by 0.3²/8, about 1000 − 42 steps apart; a sum of sines is at most
+    # 2/0.3, the mean that over 1000. The transient would raise the mean by 500/3000.
+    np.testing.assert_allclose(found.frequency, 0.3, rtol=2.4e-5)
+    assert abs(found.level) < 0.0067 < 0.15 < oscillation(signal).level
     assert found.transient == 2000
 
 
@@ -116,8 +117,9 @@ def test_a_rotation_runs_freely_at_its_own_frequency():
     }
     starts = np.array([[1.0, 0.0], [0.0, 0.5], [0.0, 0.0]])
     found = free_oscillation(cell, params, np.array([0.2, 0.3, 0.4]), state=starts)
-    np.testing.assert_allclose(found.frequency, [turn, turn, 0], rtol=1e-4)
-    np.testing.assert_allclose(found.amplitude, [1, 0.5, 0], rtol=0.02)
+    # As above: 2 · 0.25²/8 of 2000 − 50 steps, and a period of 25 steps of 2000.
+    np.testing.assert_allclose(found.frequency, [turn, turn, 0], rtol=8.1e-6)
+    np.testing.assert_allclose(found.amplitude, [1, 0.5, 0], rtol=0.0125)
     assert free_oscillation(cell, params, np.array([0.2])).frequency == 0  # starts from zero
 
 
