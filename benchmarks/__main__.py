@@ -14,6 +14,7 @@ from benchmarks.rivals import (
     autograd_gradient,
     installed,
     jax_gradient,
+    torch_epoch,
     torch_gradient,
     torch_network,
 )
@@ -23,6 +24,7 @@ from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum, orbit_diagram
 from rnnpedagogy.gradients import bptt, hessian_vector_product
 from rnnpedagogy.rollout import rollout
+from rnnpedagogy.training import Sequences, train
 
 SIZES = ((200, 10, 400), (50, 100, 200), (32, 32, 100), (8, 64, 100))  # hidden, batch, length
 CELLS = {"LSTM": LSTM, "tanh": Elman}
@@ -258,6 +260,37 @@ def lyapunov(units=64, steps=10_000, sample=1000):
     print(f"  (timed over {sample} steps and extrapolated)")
 
 
+def training(rounds):
+    """An epoch of the sine task in the configuration of the paper."""
+    hidden, count, batch_size, length, clip = 200, 100, 10, 400, 0.25
+    rng = np.random.default_rng(0)
+    frequencies = np.linspace(np.pi / 16, np.pi / 8, count)
+    inputs = np.broadcast_to(frequencies[:, np.newaxis], (length, count, 1)).astype("f4")
+    targets = np.sin(inputs * np.arange(1, length + 1, dtype="f4")[:, np.newaxis, np.newaxis])
+    cell = LSTM(1, hidden)
+    params = cell.init_params(rng, output_size=1, dtype=np.float32)
+    objective = Sequences(cell, inputs, targets, batch_size=batch_size)
+
+    def ours():
+        settings = {"clip": clip, "progress": False, "rng": np.random.default_rng(0)}
+        return train(objective, params, epochs=1, **settings).history["cost"][0]
+
+    print(f"\nAn epoch of training, LSTM {hidden}, {count} sequences of {length} steps, float32")
+    runs, settings = {"ours": ours}, {"batch_size": batch_size, "clip": clip}
+    order = np.random.default_rng(0)
+    theirs = torch_epoch(cell, params, inputs, targets, rng=order, **settings)
+    if theirs is not None:
+        runs["torch"] = theirs
+        # Adam turns rounding in small gradients into steps of full size: costs, not parameters.
+        if not np.isclose(ours(), theirs(), rtol=1e-3):
+            raise AssertionError("torch trains differently")
+    seconds = interleave(runs, rounds=rounds)
+    line = f"  {np.median(seconds['ours']):.2f} s"
+    if theirs is not None:
+        line += f", {ratio(seconds['ours'], seconds['torch']):.2f} times that of torch"
+    print(line)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions, shorter sequences")
@@ -280,6 +313,7 @@ def main():
     checkpoints(rounds)
     hessian(rounds)
     sweep(rounds)
+    training(max(3, rounds // 5))
     orbits(rounds)
     lyapunov()
     if options.json:

@@ -65,6 +65,32 @@ def torch_gradient(cost, params):
     return run
 
 
+def torch_epoch(cell, params, inputs, targets, *, batch_size, clip, rng):
+    """An epoch of Adam with clipped gradients on mini-batches of sequences: the mean cost."""
+    if not installed("torch"):
+        return None
+    import torch
+
+    network, readout = torch_network(cell, params)
+    both = torch.nn.ModuleList([network, readout])
+    optimiser = torch.optim.Adam(both.parameters(), lr=1e-3)
+    inputs, targets = torch.from_numpy(inputs), torch.from_numpy(targets)
+
+    def run():
+        costs = []
+        for batch in torch.from_numpy(rng.permutation(inputs.shape[1])).split(batch_size):
+            optimiser.zero_grad()
+            outputs = readout(network(inputs[:, batch])[0])
+            value = torch.nn.functional.mse_loss(outputs, targets[:, batch])
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(both.parameters(), clip)
+            optimiser.step()
+            costs.append(value.item())
+        return np.mean(costs)
+
+    return run
+
+
 def jax_gradient(cost, params):
     if not installed("jax"):
         return None
