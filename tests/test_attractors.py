@@ -127,6 +127,22 @@ def test_the_distance_to_a_marginal_point_is_known_within_a_factor():
     np.testing.assert_allclose(one.exponents, -1.5 * np.log(1.5) / 1000, rtol=0.1)
 
 
+def test_an_approach_that_rounding_hides_is_not_called_an_arrival():
+    # 1 + e with e' = (1 − 10⁻¹²) e: the limit is 10⁻⁴ away, a step below rounding.
+    slow = Map(lambda x: 1 + (1 - 1e-12) * (x - 1))
+    found = identify_attractors(slow, np.array([[1.0001]]), steps=256)
+    assert "fixed point" not in {a.kind for a in found.attractors}
+
+
+def test_a_point_that_is_approached_from_both_sides_is_no_cycle_of_two():
+    # x_t = (−0.99)^t, at the end 7·10⁻⁷ and within the tolerance; two steps move it by less than
+    # that, one step by more.
+    system = Map(lambda x: -0.99 * x)
+    found = identify_attractors(system, np.ones((1, 1)), transient=1154, steps=256)
+    assert kinds(found) == [("fixed point", 1)]
+    np.testing.assert_allclose(found.attractors[0].eigenvalues, [-0.99], rtol=1e-12)
+
+
 def test_a_slow_fixed_point_is_reached_after_a_long_transient():
     # Multiplier 0.999: 0.999^3000 = 0.05, 0.999^21000 = 7e-10.
     system, x = Map(lambda x: 0.999 * x), np.array([[1.0], [-2.0]])
@@ -178,6 +194,38 @@ def test_a_rotation_that_gains_goes_around_one_closed_curve(gain, angle):
     found = identify_attractors(network(rotation(gain, angle)), starts(5, 2))
     assert kinds(found) == [("closed curve", None)]
     assert found.attractors[0].count == 5
+
+
+def product(first, second):
+    """Two maps side by side, the first of one coordinate."""
+
+    def step(x):
+        return anp.concatenate([first.step(x[..., :1]), second.step(x[..., 1:])], axis=-1)
+
+    return Map(step)
+
+
+def turning(gain, angle):
+    W = rotation(gain, angle)
+    return Map(lambda x: anp.tanh(x @ W.T))
+
+
+def test_two_closed_curves_in_turn_are_one_attractor():
+    # A cycle of two beside a closed curve: each second state is on the same curve.
+    x = starts(3, 3, low=0.2, high=0.8)
+    found = identify_attractors(product(logistic_map(3.2), turning(1.2, 1.0)), x)
+    assert {a.kind for a in found.attractors} == {"closed curve"}
+    assert all("in each of 2 pieces" in a.evidence for a in found.attractors)
+
+
+def test_a_torus_is_not_a_closed_curve():
+    one, other = turning(1.2, 1.0), turning(1.2, np.sqrt(2))
+
+    def step(x):
+        return anp.concatenate([one.step(x[..., :2]), other.step(x[..., 2:])], axis=-1)
+
+    found = identify_attractors(Map(step), starts(1, 4))
+    assert kinds(found) == [("undecided", None)]
 
 
 def test_a_quarter_turn_that_gains_is_locked_to_period_four():
@@ -252,6 +300,15 @@ def test_the_basins_of_the_neuron_meet_at_zero():
                 np.sign(found.attractors[label].states[0]), np.sign([x, y])
             )
     assert [a.count for a in found.attractors] == [400] * 4
+
+
+def test_an_attractor_that_the_first_sample_missed_is_found_by_the_next():
+    system = Map(lambda x: anp.tanh(2 * x))
+    found = basins_of_attraction(system, GRID, GRID, samples=1)
+    usual = basins_of_attraction(system, GRID, GRID)
+    assert len(found.attractors) == 4
+    pairs = np.unique(np.stack([found.labels, usual.labels]).reshape(2, -1), axis=1)
+    assert pairs.shape == (2, 4)
 
 
 def test_the_basins_of_a_symmetric_pair_meet_on_the_diagonal():

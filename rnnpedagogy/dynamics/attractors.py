@@ -12,6 +12,7 @@ from rnnpedagogy.dynamics.lyapunov import _grow
 from rnnpedagogy.dynamics.orbits import settle
 from rnnpedagogy.dynamics.systems import CellMap
 
+EPS = np.finfo(float).eps
 BLOCKS = 10  # of an orbit, for the standard errors of its exponents
 PIECES = 8  # closed curves that an orbit may visit in turn
 ENDS, ROUNDS = 8, 4  # last states that a start is told by, and samples of a grid
@@ -31,7 +32,8 @@ class Attractor:
     period : int or None
         Minimal period of a fixed point (1) or a cycle, up to ``tolerance``.
     states : array, shape (p, n) or (steps, n)
-        The points of the cycle in their order; of anything else the orbit that was looked at.
+        The points of the cycle in their order; of anything else the orbit that was looked at, or
+        its last states if it hardly moves.
     exponents, standard_error : array, shape (k,)
         The largest Lyapunov exponents along the orbit; of one that returns, from the multipliers.
     eigenvalues : array, shape (n,), or None
@@ -486,10 +488,15 @@ def _exponents(system, orbits, count):
 def _returning(system, orbit, period, exponents, tolerance):
     """What an orbit is on that returns after a period, up to the tolerance."""
     near = is_stable(system, orbit[-1], period=period)
-    move = _returns(orbit, period)[-1]
-    left = move / (1 - near.radius) if near.radius < 1 else np.inf
+    returns = _returns(orbit, period)
+    move = returns[-1]
+    rounding = EPS * max(1.0, np.abs(orbit[-1]).max())  # hides a slower approach
+    left = max(move, rounding) / (1 - near.radius) if near.radius < 1 else np.inf
     kind, text, scale = "undecided", f"at rest to {move:.1g}, which nothing draws it to", tolerance
     if left <= tolerance:
+        shortest = 1 + int(np.argmax(returns <= 2 * left))  # of points no further from the limit
+        if shortest < period:
+            period, near = shortest, is_stable(system, orbit[-1], period=shortest)
         kind = "fixed point" if period == 1 else "cycle"
         text, scale = f"{left:.1g} from the limit", 10 * tolerance
     elif near.radius < 1 and (approach := _approach(orbit, period, left, near.radius)):
@@ -550,11 +557,11 @@ def _approach(orbit, period, left, factor):
     moves = [part.max() for part in np.array_split(moves, 3)]
     # The factor over a period says how far it should fall: at least half of that is asked for.
     expected = min(factor ** (2 * third / period), 0.9)
-    if moves[2] > moves[0] * (1 + expected) / 2:
+    if moves[2] == 0 or moves[2] > moves[0] * (1 + expected) / 2:
         return ""
     rates = [(later / sooner) ** (1 / third) for sooner, later in pairwise(moves)]
     return (
-        f"{left:.1g} from a limit of period {period}, contraction {rates[0]:.6g} "
+        f"{left:.1g} from a limit, seen every {period} steps, contraction {rates[0]:.6g} "
         f"then {rates[1]:.6g} a step"
     )
 
@@ -610,7 +617,7 @@ def _drift(orbit):
     halves = np.array_split(orbit, 2)
     means = [half.mean(axis=0) for half in halves]
     small, large = sorted(np.sqrt(half.var(axis=0).sum()) for half in halves)
-    return np.linalg.norm(means[1] - means[0]) / large, large / small
+    return np.linalg.norm(means[1] - means[0]) / large, large / max(small, EPS * large)
 
 
 def _longest_gap(points):
