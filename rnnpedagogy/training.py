@@ -495,7 +495,8 @@ def train(
     checkpoint : path, optional
         A file that holds all that is needed to continue. If it is there, training continues from
         it, and ends with the same bits as if it had never been interrupted. It is replaced as a
-        whole: a run that is killed while it writes leaves the last one untouched.
+        whole: a run that is killed while it writes leaves the last one untouched. That of another
+        run is refused: data, parameters and settings are compared, functions by their names only.
     checkpoint_every : int
         Epochs between two checkpoints; there is always one at the end.
     progress : bool
@@ -528,6 +529,8 @@ def train(
         if validate is None:
             raise ValueError(f"patience needs validate, got patience={patience} without it")
     record = {} if record is None else record
+    if not isinstance(record, Mapping):
+        raise TypeError(f"record must be a dictionary of recorders, got {record!r}")
     checkpoint_every = positive_integer("checkpoint_every", checkpoint_every)
     shapes, theta = _start(params)
 
@@ -575,7 +578,8 @@ def train(
             if path is not None and run.epoch % checkpoint_every == 0:
                 _save(path, run, settings, rng)
             bar.update()
-            bar.set_postfix(cost=f"{run.watched[-1]:.3g}", refresh=False)
+            shown = {name: f"{found[name]:.3g}" for name in ("cost", "validation") if name in found}
+            bar.set_postfix(shown, refresh=False)
 
     if path is not None and not diverged and run.epoch % checkpoint_every:
         _save(path, run, settings, rng)

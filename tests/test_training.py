@@ -486,21 +486,21 @@ def test_descent_on_a_parabola_in_closed_form():
     assert not run.diverged
 
 
-def test_float32_parameters_stay_float32_whatever_the_rest():
+@pytest.mark.parametrize("optimiser", [SGD(0.9), Adam()])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rate": lambda watched: np.float64(0.1)},
+        {"clip": np.float64(0.1)},
+        {"project": lambda params: {name: a.astype(float) for name, a in params.items()}},
+    ],
+)
+def test_float32_parameters_stay_float32_whatever_the_rest(optimiser, settings):
     cell = LSTM(2, 3)
     inputs, targets, _ = data(cell)  # float64
     params = draw_params(cell, np.random.default_rng(1), outputs=2, dtype=np.float32)
-    schedule = lambda watched: np.float64(0.1)  # noqa: E731
-    for optimiser in (SGD(0.9), Adam()):
-        run = quietly(
-            Sequences(cell, inputs, targets),
-            params,
-            optimiser=optimiser,
-            rate=schedule,
-            clip=0.1,
-            project=lambda params: {name: a.astype(float) for name, a in params.items()},
-        )
-        assert {array.dtype for array in run.params.values()} == {np.dtype("f4")}
+    run = quietly(Sequences(cell, inputs, targets), params, optimiser=optimiser, **settings)
+    assert {array.dtype for array in run.params.values()} == {np.dtype("f4")}
 
 
 def test_training_leaves_its_arguments_alone_and_repeats():
@@ -768,16 +768,13 @@ def test_a_run_killed_while_it_writes_leaves_the_last_checkpoint(tmp_path, monke
 
 CHILD = """
 import sys, time
-import numpy as np
 import test_training as t
 
-slow = sys.argv[2] == "slow"
-
 def nap(epoch, params):
-    time.sleep(0.01 if slow else 0)
+    time.sleep(0.02)
 
 objective, params = t.small_problem()
-settings = t.full_settings(epochs=100)
+settings = t.full_settings(epochs=120)
 settings["record"] = settings["record"] | {"nap": nap}
 t.quietly(objective, params, checkpoint=sys.argv[1], **settings)
 """
@@ -790,7 +787,7 @@ def test_a_run_killed_at_any_moment_is_resumed(tmp_path):
     delays = np.random.default_rng().uniform(0, 0.1, size=3)  # new ones each time
     for delay in delays:
         before = path.stat().st_mtime_ns if path.exists() else 0
-        child = subprocess.Popen([sys.executable, "-c", CHILD, path, "slow"], env=environment)
+        child = subprocess.Popen([sys.executable, "-c", CHILD, path], env=environment)
         while not path.exists() or path.stat().st_mtime_ns == before:
             assert child.poll() is None
             time.sleep(0.001)
@@ -798,10 +795,19 @@ def test_a_run_killed_at_any_moment_is_resumed(tmp_path):
         child.send_signal(signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
     objective, params = small_problem()
-    settings = full_settings(epochs=100)
+    settings = full_settings(epochs=120)
     settings["record"] = settings["record"] | {"nap": lambda epoch, params: None}
     resumed = quietly(objective, params, checkpoint=path, **settings)
     assert_same_run(resumed, quietly(objective, params, **settings))
+
+
+@pytest.mark.parametrize("every", [1, 4, 100])
+def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch, every):
+    objective, params = small_problem()
+    settings = full_settings(checkpoint=tmp_path / "run.npz", checkpoint_every=every)
+    whole = quietly(objective, params, **settings)
+    monkeypatch.setattr(objective, "gradient", None)
+    assert_same_run(quietly(objective, params, **settings), whole)
 
 
 def test_early_stopping_is_resumed_where_it_happened(tmp_path):
@@ -994,11 +1000,18 @@ def test_a_bar_shows_progress_if_it_is_wanted(capsys, tmp_path):
     quietly(Parabola(), point(), epochs=2, progress=True, checkpoint=path)
     shown = capsys.readouterr().err
     assert "2/2" in shown
-    assert "cost=" in shown
+    assert "cost=0.499" in shown  # ½ (1 − 0.001)² in the second epoch
     quietly(Parabola(), point(), epochs=4, progress=True, checkpoint=path)
-    assert "2/4" in capsys.readouterr().err  # a resumed run starts where it stopped
+    shown = capsys.readouterr().err
+    assert "4/4" in shown
+    assert "0/4" not in shown  # a resumed run starts where it stopped
     quietly(Parabola(), point(), epochs=2, progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_importing_the_module_does_not_import_the_bar():
+    code = "import sys, rnnpedagogy.training; assert 'tqdm' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --------------------------------------------------------------------------------- bad input
@@ -1015,6 +1028,7 @@ def test_a_bar_shows_progress_if_it_is_wanted(capsys, tmp_path):
         ({"patience": 2}, ValueError, "patience needs validate, got patience=2 without it"),
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be a positive integer, got 0"),
         ({"params": np.zeros(3)}, TypeError, "params must be a dictionary of arrays, got array"),
+        ({"record": len}, TypeError, "record must be a dictionary of recorders, got <built-in"),
         ({"params": {}}, TypeError, "params must be a dictionary of arrays, got {}"),
         ({"params": {"x": np.ones(1, int)}}, TypeError, r"params\['x'\] must hold real floats"),
         ({"params": {"x": np.array([np.nan])}}, ValueError, r"params\['x'\] must be finite"),
