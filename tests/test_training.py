@@ -280,7 +280,8 @@ def test_a_plateau_schedule_waits_for_a_new_lowest_value():
 def test_a_plateau_schedule_works_for_costs_of_any_sign():
     falling = [-1.0, -2.0, -4.0, -8.0, -16.0]
     assert PlateauSchedule(1.0, patience=1)(falling) == 1.0
-    assert PlateauSchedule(1.0, patience=1)([0.0, 0.0]) == pytest.approx(0.1)
+    for flat in ([0.0, 0.0], [-1.0, -1.0], [1.0, 1.0]):
+        assert PlateauSchedule(1.0, patience=1)(flat) == pytest.approx(0.1)
 
 
 def test_schedules_watch_the_validation_if_there_is_one():
