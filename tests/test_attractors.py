@@ -247,6 +247,13 @@ def test_a_cycle_longer_than_the_largest_is_undecided_and_said_to_be_so():
     found = identify_attractors(logistic_map(3.5), np.full((1, 1), 0.4), largest_period=3)
     assert kinds(found) == [("undecided", None)]
     assert "itself after 4" in found.attractors[0].evidence
+    # Blocks that hold no whole number of periods leave its exponent unsure: it is a cycle even so.
+    rng = np.random.default_rng(315)
+    gain = rng.uniform(0.5, 4)
+    system = network(gain * rng.normal(size=(3, 3)) / np.sqrt(3), 0.5 * rng.normal(size=3))
+    found = identify_attractors(system, rng.uniform(-1, 1, (1, 3)))
+    assert kinds(found) == [("undecided", None)]
+    assert "a cycle longer than the largest period" in found.attractors[0].evidence
 
 
 def test_the_neuron_has_one_fixed_point_and_then_two():

@@ -529,7 +529,8 @@ def _moving(orbit, exponents, error, tolerance, largest_period):
         p = int(np.argmin(left))
         if text := _approach(orbit, p + 1, left[p], factors[p]):
             kind, scale = "still moving", 2 * left[p]
-    if not kind and first < -zero:
+    again = _return_distances(orbit).min() <= tolerance
+    if not kind and (first < -zero or again):
         kind, text = "undecided", _long_period(orbit, tolerance)
     elif not kind and first > zero:
         kind, text = _chaos(orbit, first)
