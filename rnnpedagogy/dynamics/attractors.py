@@ -524,10 +524,10 @@ def _moving(orbit, exponents, error, tolerance, largest_period):
     scale = tolerance + 2 * _spacing(orbit)
     kind, text = "", ""
     if first < 0:
-        factors = np.exp(first * np.arange(1, largest_period + 1))
-        left = _returns(orbit, largest_period) / (1 - factors)
+        growth = first * np.arange(1, largest_period + 1)
+        left = _returns(orbit, largest_period) / -np.expm1(growth)
         p = int(np.argmin(left))
-        if text := _approach(orbit, p + 1, left[p], factors[p]):
+        if text := _approach(orbit, p + 1, left[p], np.exp(growth[p])):
             kind, scale = "still moving", 2 * left[p]
     again = _return_distances(orbit).min() <= tolerance
     if not kind and (first < -zero or again):
