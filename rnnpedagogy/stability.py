@@ -197,7 +197,7 @@ def project_contracting_lstm(params, *, input_bound=1.0, phi=0.6):
 
     .. math::
 
-        b_{f,j} \le \sigma^{-1}(arphi) - \sum_k |W_{f,jk}| - ar u \sum_k |W_{uf,jk}| ,
+        b_{f,j} \le \sigma^{-1}(\varphi) - \sum_k |W_{f,jk}| - \bar u \sum_k |W_{uf,jk}| ,
 
     so that no forget gate exceeds ``φ``. The default 0.6 is what the published constants give at a
     bias of zero; a rate of contraction of at most 0.93 is then certain.
