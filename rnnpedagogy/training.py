@@ -17,18 +17,16 @@ All randomness comes from one generator, and one vector ``θ`` holds all paramet
 function of its arguments, to the last bit.
 """
 
-import hashlib
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from rnnpedagogy._storage import digest, read_arrays, write_arrays
 from rnnpedagogy._validation import non_negative, positive_integer, real_array
 from rnnpedagogy.cells import flatten, linear, unflatten
 from rnnpedagogy.costs import Cost
@@ -155,16 +153,7 @@ def _cost_of_sequences(cell, inputs, targets, state, loss, at):
 
 
 def _fingerprint(cost, loss):
-    return f"{cost.cell!r} {loss} {cost.at} {_digest(cost.inputs, cost.targets, cost.state)}"
-
-
-def _digest(*arrays):
-    """A checksum of types, shapes and values."""
-    checksum = hashlib.sha256()
-    for array in arrays:
-        checksum.update(f"{array.dtype} {array.shape}".encode())
-        checksum.update(np.ascontiguousarray(array).tobytes())
-    return checksum.hexdigest()
+    return f"{cost.cell!r} {loss} {cost.at} {digest(cost.inputs, cost.targets, cost.state)}"
 
 
 # -------------------------------------------------------------------------------- optimisers
@@ -536,7 +525,7 @@ def train(
 
     settings = {
         "objective": getattr(objective, "fingerprint", lambda: type(objective).__name__)(),
-        "params": f"{shapes} {_digest(theta)}",
+        "params": f"{shapes} {digest(theta)}",
         "optimiser": _describe(optimiser),
         "rate": _describe(rate),
         "clip": repr(clip),
@@ -726,22 +715,16 @@ def _save(path, run, settings, rng):
             arrays[f"{name}/{key}"] = np.array(value)
     text = {"settings": settings, "rng": rng.bit_generator.state}
     arrays["text"] = np.array(json.dumps(text, default=lambda array: array.tolist()))
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_arrays(path, arrays)
 
 
 def _load(path, settings, rng):
     """The run in a checkpoint; ``rng`` is put into the state it had then."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = read_arrays(path)
         text = json.loads(arrays.pop("text").item())
         stored = text["settings"]
-    except (KeyError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"checkpoint must be a file that train wrote, got {path}") from error
     for name, value in settings.items():
         if stored.get(name) != value:
@@ -864,7 +847,7 @@ def _dynamics(recorder, params):
     inputs = recorder.inputs(params) if callable(recorder.inputs) else recorder.inputs
     known = recorder.cell.param_shapes(1)
     params = {name: array for name, array in params.items() if name in known}
-    dtype = params["weight_hh"].dtype
+    dtype = params["weight_ih"].dtype
     inputs = real_array("inputs", inputs, shape=("K", recorder.cell.input_size))
     starts = real_array("starts", recorder.starts, shape=("S", recorder.cell.state_size))
     return params, starts.astype(dtype, copy=False), inputs.astype(dtype, copy=False)
