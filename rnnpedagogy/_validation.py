@@ -22,6 +22,14 @@ def non_negative(name, value):
     return float(array)
 
 
+def fraction(name, value):
+    """Return ``value`` as a float, or raise if it is not a number in ``[0, 1)``."""
+    number = non_negative(name, value)
+    if number >= 1:
+        raise ValueError(f"{name} must be below 1, got {value!r}")
+    return number
+
+
 def choice(name, value, allowed):
     """Return ``value``, or raise if it is not one of ``allowed``."""
     if not isinstance(value, str) or value not in allowed:

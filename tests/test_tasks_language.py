@@ -202,11 +202,13 @@ def test_bad_arguments_are_named(corpus):
         LanguageModel(cell, corpus, batch_size=20)
     with pytest.raises(ValueError, match="length must be a positive integer"):
         LanguageModel(cell, corpus, batch_size=1, length=0)
-    for dropout, message in ((1.0, "a probability below 1, got 1.0"), (-0.1, "at least 0, got")):
+    for dropout, message in ((1.0, "below 1, got 1.0"), (-0.1, "at least 0, got")):
         with pytest.raises(ValueError, match=f"dropout must be .*{message}"):
             LanguageModel(cell, corpus, batch_size=1, dropout=dropout)
     model, params = model_of(corpus, batch_size=1)
     rng = np.random.default_rng(0)
+    with pytest.raises(TypeError, match="words must be a list of words, got the text 'the end'"):
+        model.generate(params, rng, 3, start="the end")
     _, network = model.split(params)
     with pytest.raises(ValueError, match="params must include 'embedding', got"):
         model.perplexity(network)

@@ -215,6 +215,7 @@ def test_optimisers_find_the_bottom_of_a_parabola(optimiser):
         (lambda: SGD(momentum=1.0), "momentum must be below 1, got 1.0"),
         (lambda: SGD(momentum=-0.1), "momentum must be a finite number of at least 0, got -0.1"),
         (lambda: Adam(betas=(0.9, 1.0)), "betas must be below 1, got 1.0"),
+        (lambda: Adam(betas=(0.9,)), r"betas must be two numbers, got \(0.9,\)"),
         (lambda: Adam(eps=np.nan), "eps must be a finite number of at least 0, got nan"),
         (lambda: StepSchedule(-1.0, ()), "rate must be a finite number of at least 0, got -1.0"),
         (lambda: StepSchedule(1.0, (0,)), "milestones must be a positive integer, got 0"),
@@ -892,6 +893,15 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     with pytest.raises(ValueError, match=r"checkpoint must be a file that train wrote, got .*run"):
         quietly(Parabola(), point(), checkpoint=path)
     assert path.read_bytes() == before
+
+
+def test_a_folder_that_is_missing_is_found_out_before_the_first_epoch(tmp_path):
+    with pytest.raises(FileNotFoundError, match="checkpoint must be in a folder that exists, got"):
+        quietly(Parabola(), point(), checkpoint=tmp_path / "none" / "run.npz", record={"no": stop})
+
+
+def stop(epoch, params):
+    raise AssertionError("training has begun")
 
 
 # --------------------------------------------------------------------------------- recorders

@@ -93,6 +93,8 @@ class Corpus:
 
     def encode(self, words):
         """Places of words in the vocabulary; that of ``"<unk>"`` for those that are not in it."""
+        if isinstance(words, str):
+            raise TypeError(f"words must be a list of words, got the text {words!r}: split it")
         return _encode(words, self.vocabulary)
 
     def decode(self, indices):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnpedagogy._validation import non_negative, positive_integer, real_array
+from rnnpedagogy._validation import fraction, non_negative, positive_integer, real_array
 from rnnpedagogy.cells import linear
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import bptt
@@ -58,9 +58,7 @@ class LanguageModel:
         self.cell, self.corpus = cell, corpus
         self.batch_size = positive_integer("batch_size", batch_size)
         self.length = positive_integer("length", length)
-        self.dropout = non_negative("dropout", dropout)
-        if self.dropout >= 1:
-            raise ValueError(f"dropout must be a probability below 1, got {dropout!r}")
+        self.dropout = fraction("dropout", dropout)
         self._train = corpus.streams("train", self.batch_size)
 
     def init_params(self, rng, *, dtype=np.float32):
@@ -178,7 +176,7 @@ class LanguageModel:
         embedding, network = self.split(params)
         before, words = self.corpus.streams(part, batch_size)
         cost = Cost(self.cell, embedding[before], words, loss="cross-entropy")
-        return float(np.exp(cost(network)))
+        return float(np.exp(float(cost(network))))  # in float32 it may overflow
 
     def generate(self, params, rng, length, *, temperature=1.0, start=("<eos>",)):
         """Draw words one after the other, each from the probabilities given all before it.

@@ -1,0 +1,139 @@
+"""Optimisers: one step from a gradient, and what they remember of the steps before."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnpedagogy._validation import fraction, non_negative
+
+
+@dataclass(frozen=True)
+class SGD:
+    r"""Gradient descent, with momentum if wanted.
+
+    With the gradient :math:`g` and the learning rate :math:`\eta`,
+
+    .. math:: v \leftarrow \mu v + g, \qquad \theta \leftarrow \theta - \eta v, \qquad v_0 = 0.
+
+    Parameters
+    ----------
+    momentum : float
+        ``0 ≤ μ < 1``; under a constant gradient the steps grow by the factor ``1/(1 − μ)``.
+
+    References
+    ----------
+    B. T. Polyak, Some methods of speeding up the convergence of iteration methods, USSR
+    Computational Mathematics and Mathematical Physics 4 (1964).
+    """
+
+    momentum: float = 0.0
+
+    def __post_init__(self):
+        fraction("momentum", self.momentum)
+
+    def init(self, theta):
+        """The memory before the first step."""
+        return {"velocity": np.zeros_like(theta)}
+
+    def update(self, theta, gradient, memory, rate):
+        """One step, entry by entry, for arrays of any shape.
+
+        Parameters
+        ----------
+        theta, gradient : array
+            ``θ`` and ``g``.
+        memory : dict of array
+            As `init` or the step before returned it.
+        rate : float
+            ``η``.
+
+        Returns
+        -------
+        theta : array
+        memory : dict of array
+        """
+        velocity = self.momentum * memory["velocity"] + gradient
+        return theta - rate * velocity, {"velocity": velocity}
+
+
+@dataclass(frozen=True)
+class Adam:
+    r"""Steps of about the learning rate in every entry, from running means of gradients.
+
+    With the gradient :math:`g` and the learning rate :math:`\eta`, at step :math:`k = 1, 2, \dots`
+
+    .. math::
+
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
+        v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \\
+        \theta &\leftarrow \theta
+        - \eta \frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \varepsilon},
+        \qquad m_0 = v_0 = 0.
+
+    Parameters
+    ----------
+    betas : tuple of two floats
+        ``β_1`` and ``β_2``, each in ``[0, 1)``.
+    eps : float
+        ``ε``, at least zero.
+
+    References
+    ----------
+    D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, algorithm 1.
+    """
+
+    betas: tuple = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def __post_init__(self):
+        if np.shape(self.betas) != (2,):
+            raise ValueError(f"betas must be two numbers, got {self.betas!r}")
+        for beta in self.betas:
+            fraction("betas", beta)
+        non_negative("eps", self.eps)
+
+    def init(self, theta):
+        """The memory before the first step."""
+        return {"mean": np.zeros_like(theta), "square": np.zeros_like(theta), "steps": np.array(0)}
+
+    def update(self, theta, gradient, memory, rate):
+        """One step, entry by entry, for arrays of any shape; arguments as for `SGD.update`."""
+        beta_1, beta_2 = self.betas
+        k = int(memory["steps"]) + 1
+        mean = beta_1 * memory["mean"] + (1 - beta_1) * gradient
+        square = beta_2 * memory["square"] + (1 - beta_2) * gradient * gradient
+        scale = np.sqrt(square / (1 - beta_2**k)) + self.eps
+        theta = theta - (rate / (1 - beta_1**k)) * mean / scale
+        return theta, {"mean": mean, "square": square, "steps": np.array(k)}
+
+
+def clip_by_global_norm(gradient, largest):
+    r"""Shorten a gradient that is too long, keeping its direction.
+
+    .. math:: g \min(1, c / \|g\|)
+
+    Parameters
+    ----------
+    gradient : array
+        ``g``, the gradient in *all* parameters (see `flatten`), whose norm is therefore global.
+    largest : float
+        ``c``; infinity to measure only.
+
+    Returns
+    -------
+    clipped : array
+    norm : float
+        ``‖g‖`` before.
+
+    References
+    ----------
+    R. Pascanu, T. Mikolov, Y. Bengio, On the difficulty of training recurrent neural networks,
+    ICML 2013.
+    """
+    size = np.abs(gradient).max(initial=0.0)
+    if not 0 < size < np.inf:
+        return gradient, float(size)
+    direction = gradient / size  # squares of the entries themselves may overflow
+    length = float(np.linalg.norm(direction))
+    norm = float(size) * length
+    return (gradient if norm <= largest else direction * (largest / length)), norm
