@@ -274,5 +274,8 @@ def test_distributions_add_up_to_one(model):
     assert (probability > 0).all()
     # A sum of 2000 terms with rounding errors of eps each.
     np.testing.assert_allclose(probability.sum(axis=-1), 1, rtol=1e-12)
+    # Numbers of pairs are beyond the type in which the words came.
+    narrow = model(corpus).probability(some.astype(np.int16), every.astype(np.int16))
+    np.testing.assert_array_equal(narrow, probability)
     with pytest.raises(ValueError, match=r"words must lie in \[0, 2000\)"):
         model(corpus).probability(0, 2000)

@@ -73,7 +73,7 @@ class Bigram(Unigram):
 
     def probability(self, previous, words):
         single = super().probability(previous, words)
-        pairs = np.multiply(previous, len(self.single)) + words
+        pairs = np.multiply(previous, len(self.single), dtype=np.int64) + words
         place = np.minimum(np.searchsorted(self.pairs, pairs), len(self.pairs) - 1)
         counts = np.where(self.pairs[place] == pairs, self.counts[place], 0)
         occurrences = self.occurrences[previous]
