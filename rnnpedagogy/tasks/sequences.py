@@ -4,11 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    float_type,
-    positive_integer,
-    real_array,
-)
+from rnnpedagogy._validation import float_type, positive_integer, real_array
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.rollout import outputs, rollout
 
@@ -160,8 +156,9 @@ def oscillation(signal, *, transient=0, smallest=1e-3):
     signal = signal[transient:].astype(np.float64)
     level, amplitude = signal.mean(axis=0), np.sqrt(2) * signal.std(axis=0)
     frequency = np.zeros(signal.shape[1:])
+    swings = signal - level
     for index in np.argwhere(amplitude >= smallest):
-        frequency[tuple(index)] = _crossing_rate((signal - level)[:, *index])
+        frequency[tuple(index)] = _crossing_rate(swings[:, *index])
     return Oscillation(frequency, amplitude, level, transient, smallest)
 
 
