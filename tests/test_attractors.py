@@ -83,6 +83,15 @@ def test_the_cycles_of_the_logistic_map(r, period, multiplier):
         np.testing.assert_allclose(slope, multiplier, rtol=0, atol=100 * EPS)
 
 
+def test_a_cycle_is_one_attractor_at_any_tolerance():
+    # Distances far below the root of rounding, 1e-8 of the size, have to be right for that.
+    for tolerance in (1e-6, 1e-9, 1e-12):
+        found = identify_attractors(
+            logistic_map(3.55), starts(8, 1, low=0.1, high=0.9), tolerance=tolerance
+        )
+        assert kinds(found) == [("cycle", 8)]
+
+
 def test_the_logistic_map_at_four_is_chaotic_with_exponent_log_2():
     found = identify_attractors(logistic_map(4.0), starts(6, 1, low=0.1, high=0.9))
     assert kinds(found) == [("chaotic", None)]
@@ -449,6 +458,7 @@ def test_a_system_with_a_sequence_of_inputs_has_no_attractors():
         ({"axes": (0, 0)}, r"axes must be two different coordinates, got \(0, 0\)"),
         ({"axes": (0, 2)}, r"axes must lie in \[0, 2\)"),
         ({"samples": 0}, "samples must be a positive integer, got 0"),
+        ({"steps": 0}, "steps must be a positive integer, got 0"),
         ({"near": -1.0}, "near must be a finite number of at least 0"),
     ],
 )

@@ -462,7 +462,7 @@ def test_a_branch_that_cannot_be_followed_further_says_so():
         (
             {"family": lambda mu: Map(lambda x: mu * x)},
             ValueError,
-            r"got states of shape \(3, 3\) from the family, expected \(3, 1\)",
+            r"got images of shape \(3, 3\) of points of shape \(3, 1\)",
         ),
     ],
 )

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from maps import driven_network, henon_family, logistic_family, neuron_family
+from maps import driven_network, henon_family, logistic, logistic_family, neuron_family
 from strategies import CELLS, draw_params, every_cell, every_dtype, read_only
 
 from rnnpedagogy.cells import Elman
-from rnnpedagogy.dynamics import CellMap, Map, orbit_diagram
+from rnnpedagogy.dynamics import CellMap, Map, lyapunov_spectrum, orbit_diagram
 
 EPS = np.finfo(float).eps
 
@@ -119,6 +119,13 @@ def test_a_diagram_is_a_loop_over_values_and_starts(kind, dtype, starts):
             assert error <= 100 * np.finfo(dtype).eps * np.abs(one).max()
     assert (found.steps, found.transient, found.follow) == (4, 3, None)
     np.testing.assert_array_equal(found.values, values)
+
+
+def test_no_starts_have_no_orbits():
+    none = np.zeros((0, 1))
+    found = orbit_diagram(logistic_family, np.array([3.0]), none, steps=4, transient=5)
+    assert found.states.shape == (4, 1, 0, 1)
+    assert lyapunov_spectrum(Map(logistic), none, steps=20).exponents.shape == (0, 1)
 
 
 def test_a_long_transient_is_thrown_away_in_pieces(monkeypatch):

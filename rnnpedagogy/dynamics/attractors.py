@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 
 from rnnpedagogy._validation import integer_array, non_negative, positive_integer, real_array
-from rnnpedagogy.dynamics.fixed_points import _check_autonomous, is_stable
-from rnnpedagogy.dynamics.lyapunov import _grow
+from rnnpedagogy.dynamics.fixed_points import is_stable
+from rnnpedagogy.dynamics.lyapunov import grow
 from rnnpedagogy.dynamics.orbits import settle
-from rnnpedagogy.dynamics.systems import CellMap
+from rnnpedagogy.dynamics.systems import CellMap, check_autonomous
 
 EPS = np.finfo(float).eps
 BLOCKS = 10  # of an orbit, for the standard errors of its exponents
@@ -189,7 +189,7 @@ def identify_attractors(
     leave, one near the end of a cascade of periods may be anything: more steps tell.
     """
     starts = real_array("starts", starts, shape=("S", "n"))
-    _check_autonomous(system)
+    check_autonomous(system)
     transient = positive_integer("transient", transient, minimum=0)
     largest_period = positive_integer("largest_period", largest_period)
     steps = positive_integer("steps", steps, minimum=max(4 * largest_period, 4 * BLOCKS))
@@ -286,14 +286,15 @@ def basins_of_attraction(
     Exactly on a boundary, starts end at a saddle: they stay undecided.
     """
     x, y = real_array("x", x, shape=("X",)), real_array("y", y, shape=("Y",))
-    _check_autonomous(system)
+    check_autonomous(system)
     if at is None:
         at = np.zeros(system.cell.state_size if isinstance(system, CellMap) else 2)
-    at = real_array("at", at, shape=("n",))
+    at = real_array("at", at, shape=("n",)).astype(np.result_type(at, x, y))
     axes = tuple(integer_array("axes", axes, shape=(2,), below=len(at)).tolist())
     if axes[0] == axes[1]:
         raise ValueError(f"axes must be two different coordinates, got {axes}")
     transient = positive_integer("transient", transient, minimum=0)
+    steps = positive_integer("steps", steps)
     samples = positive_integer("samples", samples)
     near = non_negative("near", near)
     bound = non_negative("bound", bound)
@@ -409,14 +410,14 @@ def _returns(orbits, largest):
 def _nearest(points, cloud):
     """Distance of each point to a cloud, shapes ``(M, n)`` and ``(N, n)`` to ``(M,)``."""
     middle = cloud.mean(axis=0)
-    points, cloud = points - middle, cloud - middle
-    squares = (cloud**2).sum(axis=1)
-    found = np.empty(len(points))
+    squares = ((cloud - middle) ** 2).sum(axis=1)
+    nearest = np.empty(len(points), int)
     chunk = max(1, 2**18 // len(cloud))
     for k in range(0, len(points), chunk):
-        part = points[k : k + chunk]
-        found[k : k + chunk] = (squares - 2 * (part @ cloud.T)).min(axis=1)
-    return np.sqrt(np.maximum(found + (points**2).sum(axis=1), 0))
+        products = (points[k : k + chunk] - middle) @ (cloud - middle).T
+        nearest[k : k + chunk] = (squares - 2 * products).argmin(axis=1)
+    # The square that says which one is nearest has lost half of the digits of the distance.
+    return np.linalg.norm(points - cloud[nearest], axis=1)
 
 
 def _spacing(orbit):
@@ -474,7 +475,7 @@ def _exponents(system, orbits, count):
         growth = 0.0
         for k in range(0, len(block), chunk):
             _, jacobians = system.linearise(block[k : k + chunk], 0, 1)
-            frame, more = _grow(frame, jacobians[0], 1)
+            frame, more = grow(frame, jacobians[0], 1)
             growth = growth + more
         means.append(growth / len(block))
     means = np.array(means[1:])

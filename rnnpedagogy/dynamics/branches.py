@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnpedagogy._validation import choice, non_negative, positive_integer, real_array
+from rnnpedagogy.dynamics.systems import image_of
 
 MU_DIFFERENCE = 1e-5  # step in μ, relative to max(1, |μ|): its error is about 1e-10
 SECOND_DIFFERENCE = 1e-5  # step in x for second derivatives, from first ones: about 1e-10
@@ -305,16 +306,7 @@ class _Equations:
     def linearise(self, values, states):
         """Images of states and the matrices ``∂F^p/∂x`` there: ``(K, n)`` and ``(K, n, n)``."""
         with np.errstate(over="ignore", invalid="ignore"):
-            images, jacobians = self.family(values).linearise(states, 0, self.period)
-            if images.shape[1:] != states.shape:
-                raise ValueError(
-                    f"got states of shape {images.shape[1:]} from the family, "
-                    f"expected {states.shape}: one orbit for each value"
-                )
-            product = jacobians[0]
-            for jacobian in jacobians[1:]:
-                product = jacobian @ product
-        return images[-1], product
+            return image_of(self.family(values), states, self.period)
 
     def extended(self, y):
         """``F^p(x) − x``, ``A = ∂F^p/∂x`` and the matrix ``(A − I, ∂F^p/∂μ)`` at ``y``."""

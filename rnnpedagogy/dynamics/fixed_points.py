@@ -1,12 +1,11 @@
 """Fixed points and cycles of a map, stable or not, and what decides their stability."""
 
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
 from rnnpedagogy._validation import non_negative, positive_integer, real_array
-from rnnpedagogy.dynamics.systems import CellMap
+from rnnpedagogy.dynamics.systems import check_autonomous, image_of
 
 EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
 HALVINGS = 10  # of a Newton step that does not reduce the residual
@@ -161,11 +160,11 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
         shape, or a number out of range.
     """
     point = real_array("point", point, shape=("n",)).astype(float)
-    _check_autonomous(system)
+    check_autonomous(system)
     period = positive_integer("period", period)
     tolerance = non_negative("tolerance", tolerance)
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        image, product = _image(system, point[np.newaxis], period)
+        image, product = image_of(system, point[np.newaxis], period)
     if not (np.isfinite(image).all() and np.isfinite(product).all()):
         raise ValueError(f"the orbit of point left the finite numbers within {period} steps")
     eigenvalues = np.linalg.eigvals(product[0]).astype(complex)
@@ -333,7 +332,7 @@ def find_cycles(
 def _search(system, starts, period, settings):
     """Minima of ``q`` from all starts, the speeds there, and whether the iteration ended itself."""
     starts = real_array("starts", starts, shape=("starts", "n")).astype(float)
-    _check_autonomous(system)
+    check_autonomous(system)
     chunk = max(1, FLOATS // (period * starts.shape[-1] ** 2))
     parts = [
         _solve(system, starts[k : k + chunk], period, settings["tolerance"], settings["iterations"])
@@ -443,19 +442,8 @@ def _defect(system, x, period):
     """``F^p(x) − x`` and its derivative ``A_p ⋯ A_1 − I``, for points ``(S, n)``."""
     if not len(x):
         return x, np.empty((*x.shape, x.shape[-1]))
-    image, product = _image(system, x, period)
+    image, product = image_of(system, x, period)
     return image - x, product - np.eye(x.shape[-1])
-
-
-def _image(system, x, period):
-    """``F^p(x)`` and its derivative ``A_p ⋯ A_1``, for points ``(S, n)``."""
-    states, jacobians = system.linearise(x, 0, period)
-    if states.shape[1:] != x.shape:
-        raise ValueError(
-            f"got images of shape {states.shape[1:]} of points of shape {x.shape}: "
-            "the system must be one map of each point to one of the same size"
-        )
-    return states[-1], reduce(lambda product, A: A @ product, jacobians)
 
 
 def _speed(r, J):
@@ -542,17 +530,3 @@ def _check_settings(tolerance, iterations, merge, margin):
         "merge": non_negative("merge", merge),
         "margin": non_negative("margin", margin),
     }
-
-
-def _check_autonomous(system):
-    """Raise if a cell is given a sequence of inputs, or several parameter sets."""
-    if not isinstance(system, CellMap):
-        return
-    if np.ndim(system.inputs) != 1:
-        raise ValueError(
-            "inputs must be one input for all times, as the system must be autonomous, "
-            f"got shape {np.shape(system.inputs)}, expected ({system.cell.input_size},)"
-        )
-    _, lead = system.cell.check_params(system.params)
-    if lead:
-        raise ValueError(f"params must be one parameter set, got leading axes {lead}")

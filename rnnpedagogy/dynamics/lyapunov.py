@@ -132,7 +132,7 @@ def lyapunov_spectrum(
 def _carry(system, state, frame, start, stop, interval):
     """Carry a state and a frame from ``start`` to ``stop``; the sum of the logarithms of growth."""
     growth = np.zeros((*frame.shape[:-2], frame.shape[-1]))
-    chunk = interval * max(1, 2**20 // (interval * state.size * state.shape[-1]))
+    chunk = interval * max(1, 2**20 // (1 + interval * state.size * state.shape[-1]))
     for begin in range(start, stop, chunk):
         end = min(begin + chunk, stop)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is reported below
@@ -145,12 +145,12 @@ def _carry(system, state, frame, start, stop, interval):
         if not np.isfinite(states).all():
             raise ValueError(f"the orbit left the finite numbers between steps {begin} and {end}")
         state = states[-1]
-        frame, more = _grow(frame, jacobians, interval)
+        frame, more = grow(frame, jacobians, interval)
         growth += more
     return state, frame, growth
 
 
-def _grow(frame, jacobians, interval):
+def grow(frame, jacobians, interval):
     """Carry a frame through Jacobians ``A_1, …, A_T``; the sum of the logarithms of growth."""
     growth = 0.0
     for k in range(0, len(jacobians), interval):

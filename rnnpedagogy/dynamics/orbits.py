@@ -96,7 +96,7 @@ def _settle(family, values, state, steps, transient):
 def settle(system, state, steps, transient, *, bound=LARGEST):
     """Orbits after the transient, shape ``(steps, …, n)``; NaN from where one exceeds a bound."""
     lost = np.zeros(state.shape[:-1], bool)
-    chunk = max(1, 2**20 // state.size)
+    chunk = max(1, 2**20 // (1 + state.size))
     for begin in range(0, transient, chunk):
         state = _run(system, state, begin, min(begin + chunk, transient))[-1]
         lost |= _exceeds(state, bound)

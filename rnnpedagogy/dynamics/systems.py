@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 
 import autograd
 import numpy as np
@@ -84,3 +85,28 @@ class CellMap:
         if stop > len(inputs):
             raise ValueError(f"inputs must cover {stop} steps, got {len(inputs)}")
         return inputs[start:stop]
+
+
+def image_of(system, x, period):
+    """``F^p(x)`` and its derivative ``A_p ⋯ A_1``, for points ``(K, n)``."""
+    states, jacobians = system.linearise(x, 0, period)
+    if states.shape[1:] != x.shape:
+        raise ValueError(
+            f"got images of shape {states.shape[1:]} of points of shape {x.shape}: "
+            "the system must be one map of each point to one of the same size"
+        )
+    return states[-1], reduce(lambda product, A: A @ product, jacobians)
+
+
+def check_autonomous(system):
+    """Raise if a cell is given a sequence of inputs, or several parameter sets."""
+    if not isinstance(system, CellMap):
+        return
+    if np.ndim(system.inputs) != 1:
+        raise ValueError(
+            "inputs must be one input for all times, as the system must be autonomous, "
+            f"got shape {np.shape(system.inputs)}, expected ({system.cell.input_size},)"
+        )
+    _, lead = system.cell.check_params(system.params)
+    if lead:
+        raise ValueError(f"params must be one parameter set, got leading axes {lead}")
