@@ -1,0 +1,71 @@
+"""Stored results of what takes longer than a page may take, and the command that recomputes them.
+
+An experiment is a list of tasks: a configuration each, with a seed. ``load`` returns what they
+found, checked against the checksum and the configuration:
+
+>>> from rnnpedagogy.experiments import load
+>>> [float(result["frequency_error"]) for result in load("sine", network="LSTM")]
+
+The command ``python -m rnnpedagogy.experiments`` has ``list``, ``run``, ``verify`` and ``summary``.
+"""
+
+from rnnpedagogy._validation import choice
+from rnnpedagogy.experiments import store
+from rnnpedagogy.experiments.networks import KINDS, NETWORKS, network
+from rnnpedagogy.experiments.registry import EXPERIMENTS
+from rnnpedagogy.experiments.store import (
+    CorruptError,
+    Experiment,
+    Result,
+    StaleError,
+    results_folder,
+)
+from rnnpedagogy.experiments.sweep import sweep
+
+__all__ = [
+    "EXPERIMENTS",
+    "KINDS",
+    "NETWORKS",
+    "CorruptError",
+    "Experiment",
+    "Result",
+    "StaleError",
+    "load",
+    "network",
+    "results_folder",
+    "sweep",
+]
+
+
+def load(name, *, folder=None, **where):
+    """The stored results of an experiment, or of those tasks whose configuration fits.
+
+    Parameters
+    ----------
+    name : str
+        One of `EXPERIMENTS`.
+    folder : path, optional
+        Where results are, see `results_folder`.
+    **where
+        Entries of the configuration, such as ``network="LSTM"``.
+
+    Returns
+    -------
+    list of Result
+
+    Raises
+    ------
+    FileNotFoundError, CorruptError, StaleError
+        If a result has not been computed, is damaged, or belongs to another configuration.
+    ValueError
+        If there is no such experiment or no such task.
+    """
+    experiment = EXPERIMENTS[choice("name", name, tuple(EXPERIMENTS))]
+    tasks = [
+        task
+        for task, config in experiment.tasks.items()
+        if all(config.get(key) == value for key, value in where.items())
+    ]
+    if not tasks:
+        raise ValueError(f"{name} has no task with {where}")
+    return [store.read(experiment, task, folder) for task in tasks]

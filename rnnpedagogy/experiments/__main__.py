@@ -1,0 +1,110 @@
+"""The command line: ``python -m rnnpedagogy.experiments list | run | verify | summary``."""
+
+import argparse
+import os
+import sys
+from collections import Counter, defaultdict
+from statistics import median
+
+import numpy as np
+
+from rnnpedagogy.experiments import EXPERIMENTS, store
+from rnnpedagogy.experiments.sweep import sweep
+
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+TOLERANCE = 1e-6  # of a cost in float64 after at most 50 updates, which amplify rounding
+
+
+def main(arguments=None):
+    """Run one command; the exit status is 1 if a check failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rnnpedagogy.experiments", description="Recompute and check stored results."
+    )
+    parser.add_argument("--folder", help="where results are, instead of the package")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="which experiments there are, and what is stored")
+    running = commands.add_parser("run", help="compute what is missing, stale or damaged")
+    running.add_argument("names", nargs="+", choices=["all", *EXPERIMENTS], metavar="NAME")
+    running.add_argument("--jobs", type=int, default=1, help="processes, one BLAS thread each")
+    running.add_argument("--dask", metavar="ADDRESS", help="run on this Dask scheduler")
+    running.add_argument("--wikitext", metavar="DIR", help="folder with the parts of WikiText-2")
+    running.add_argument("--force", action="store_true", help="compute what is stored as well")
+    commands.add_parser("verify", help="check all files, and recompute a small task of each kind")
+    commands.add_parser("summary", help="a table of what came out")
+    options = vars(parser.parse_args(arguments))
+    return COMMANDS[options.pop("command")](**options) or 0
+
+
+def show_list(folder):
+    """Print experiments with the state of their results."""
+    for experiment in EXPERIMENTS.values():
+        found = Counter(store.status(experiment, task, folder)[0] for task in experiment.tasks)
+        state = ", ".join(f"{count} {word}" for word, count in found.items())
+        needs = f" (needs --{experiment.needs})" if experiment.needs else ""
+        print(f"{experiment.name:20} {experiment.description}{needs}: {state}")
+
+
+def run(folder, names, **options):
+    """Compute what is not stored."""
+    given = {"wikitext": options.pop("wikitext")}
+    for experiment in EXPERIMENTS.values():
+        if not {"all", experiment.name} & set(names):
+            continue
+        needs = experiment.needs
+        if needs and not given[needs]:
+            print(f"{experiment.name}: skipped, needs --{needs}", flush=True)
+            continue
+        own = {needs: given[needs]} if needs else {}
+        for task, seconds in sweep(experiment, folder=folder, **options, **own):
+            print(f"{experiment.name}/{task}: {seconds:.1f} s", flush=True)
+
+
+def verify(folder):
+    """Check every file, and recompute the experiment ``check``."""
+    problems = []
+    for experiment in EXPERIMENTS.values():
+        for task in experiment.tasks:
+            word, why = store.status(experiment, task, folder)
+            missing_by_right = word == "missing" and experiment.needs
+            if word != "stored" and not missing_by_right:
+                problems.append(why)
+    check = EXPERIMENTS["check"]
+    for task, config in check.tasks.items():
+        if store.status(check, task, folder)[0] != "stored":
+            continue
+        stored = store.read(check, task, folder)["history/cost"]
+        error = float(np.max(np.abs(check.run(config)["history/cost"] / stored - 1)))
+        print(f"check/{task}: recomputed, largest relative difference {error:.1e}", flush=True)
+        if not error <= TOLERANCE:
+            problems.append(f"check/{task} differs by {error}, allowed is {TOLERANCE}")
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems")
+    return bool(problems)
+
+
+def summary(folder):
+    """Print lowest, median and highest value over the seeds of every number that is stored."""
+    for experiment in EXPERIMENTS.values():
+        groups = defaultdict(list)
+        for task in experiment.tasks:
+            if store.status(experiment, task, folder)[0] == "stored":
+                result = store.read(experiment, task, folder)
+                groups[task.rpartition("-")[0]].append(result)
+        for group, results in groups.items():
+            seconds = median(result.record["seconds"] for result in results)
+            print(f"\n{experiment.name}/{group}: {len(results)} seeds, {seconds:.0f} s each")
+            for name, value in results[0].arrays.items():
+                if value.ndim == 0 and value.dtype.kind in "bif":
+                    values = sorted(float(result[name]) for result in results)
+                    low, middle, high = values[0], median(values), values[-1]
+                    print(f"    {name:32} {low:10.4g} {middle:10.4g} {high:10.4g}")
+
+
+COMMANDS = {"list": show_list, "run": run, "verify": verify, "summary": summary}
+
+if __name__ == "__main__":
+    if not THREADS.items() <= os.environ.items():
+        # BLAS has read its number of threads when NumPy was imported: start again with one.
+        os.execve(sys.executable, sys.orig_argv, os.environ | THREADS)
+    sys.exit(main())

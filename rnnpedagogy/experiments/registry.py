@@ -1,0 +1,83 @@
+"""Which experiments there are."""
+
+from rnnpedagogy.experiments import sine, symbols, words
+from rnnpedagogy.experiments.networks import NETWORKS
+from rnnpedagogy.experiments.store import Experiment
+
+RUN = {"sine": sine.run, "symbols": symbols.run, "words": words.run}
+SEEDS = range(5)
+
+
+def run(config, **options):
+    """Run the task of a configuration."""
+    return RUN[config["kind"]](config, **options)
+
+
+def _tasks(base, networks=tuple(NETWORKS), seeds=SEEDS, label="", **changes):
+    """One task for each network and seed, named after them and a label for what changes."""
+    return {
+        f"{network.replace(' ', '-')}{label}-{seed}": base
+        | {"network": network, "seed": seed}
+        | changes
+        for network in networks
+        for seed in seeds
+    }
+
+
+def _checks():
+    """At most 50 updates in float64: their costs are the same on every machine, to rounding."""
+    short = {"dtype": "float64", "milestones": [], "transient": 100}
+    return (
+        _tasks(
+            sine.CONFIG | short | {"epochs": 20, "free_steps": 300},
+            ("LSTM", "oRNN"),
+            label="-sine",
+            seeds=[0],
+        )
+        | _tasks(
+            symbols.CONFIG | short | {"epochs": 5, "sequences": [500, 100, 100], "starts": 4},
+            ("sLSTM", "sLSTM certified", "oRNN"),
+            label="-symbols",
+            seeds=[0],
+        )
+        | _tasks(
+            words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2},
+            ("LSTM", "oRNN"),
+            label="-words",
+            seeds=[0],
+        )
+    )
+
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in [
+        Experiment(
+            "sine",
+            "sine generation by three networks, and by the LSTM without clipping",
+            _tasks(sine.CONFIG, ("LSTM", "sLSTM", "oRNN"))
+            | _tasks(sine.CONFIG, ("LSTM",), label="-unclipped", clip=None),
+            run,
+        ),
+        Experiment(
+            "sine-paper",
+            "sine generation by an LSTM at the paper's own size",
+            _tasks(sine.PAPER, ("LSTM",), seeds=[0]),
+            run,
+        ),
+        Experiment(
+            "words",
+            "word language models of a grammar and of Python's help texts, by four networks",
+            _tasks(words.CONFIG) | _tasks(words.PYDOC, label="-pydoc"),
+            run,
+        ),
+        Experiment(
+            "words-wikitext",
+            "the same on the smaller parts of WikiText-2, one seed",
+            _tasks(words.WIKITEXT, seeds=[0]),
+            run,
+            needs="wikitext",
+        ),
+        Experiment("check", "a few updates of each kind, for verify", _checks(), run),
+    ]
+}

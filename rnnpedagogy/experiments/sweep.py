@@ -1,0 +1,68 @@
+"""One map over tasks, on one core, on several, or on a Dask cluster."""
+
+import time
+
+from rnnpedagogy.experiments import store
+
+
+def perform(task, run, config, options):
+    """Run one task, in whatever process."""
+    begun = time.perf_counter()
+    arrays = run(config, **options)
+    return task, arrays, time.perf_counter() - begun
+
+
+def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options):
+    """Compute the tasks of an experiment that are not stored yet, and store each as it comes.
+
+    A sweep that is interrupted loses the tasks that were running, and continues where it stopped.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    jobs : int
+        Processes, one BLAS thread each; 1 for this process.
+    dask : str, optional
+        Address of a Dask scheduler, whose workers then do the work, through joblib's own backend.
+        A task whose worker is lost is given to another one, up to the scheduler's
+        ``allowed-failures``: beyond that, with a task that kills every worker, the backend waits
+        for ever.
+    force : bool
+        Compute what is stored as well.
+    folder : path, optional
+        Where results are, see `results_folder`.
+    **options
+        What the experiment ``needs``.
+
+    Yields
+    ------
+    task : str
+    seconds : float
+        How long it took.
+    """
+    tasks = [
+        task
+        for task in experiment.tasks
+        if force or store.status(experiment, task, folder)[0] != "stored"
+    ]
+    work = [(task, experiment.run, experiment.tasks[task], options) for task in tasks]
+    for task, arrays, seconds in _map(work, jobs, dask):
+        store.save(experiment, task, arrays, seconds, folder)
+        yield task, seconds
+
+
+def _map(work, jobs, dask):
+    """`perform` of all arguments, as they come in."""
+    if jobs == 1 and dask is None:
+        yield from (perform(*arguments) for arguments in work)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    if dask is None:
+        backend = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": 1}
+    else:
+        backend = {"backend": "dask", "scheduler_host": dask}
+    with parallel_config(**backend):
+        calls = (delayed(perform)(*arguments) for arguments in work)
+        # Tasks are long: one at a time, so that little is lost with a process.
+        yield from Parallel(return_as="generator_unordered", batch_size=1)(calls)
