@@ -25,7 +25,9 @@ ORTHOGONAL = {  # apart, as many tests ask for a weight_hh among the parameters
     "orthogonal tanh": lambda m, H: OrthogonalRNN(m, H, activation="tanh"),
     "orthogonal identity": lambda m, H: OrthogonalRNN(m, H, activation="identity"),
 }
+ALL_CELLS = CELLS | ORTHOGONAL
 every_cell = pytest.mark.parametrize("kind", CELLS)
+every_cell_of_all = pytest.mark.parametrize("kind", ALL_CELLS)
 every_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 every_loss = pytest.mark.parametrize("loss", ["squared error", "cross-entropy"])
 every_at = pytest.mark.parametrize("at", ["all", "last"])
@@ -95,7 +97,7 @@ def problem(
     """A cost and a point ``θ``; ``inputs``, ``state``, ``targets``, ``leads`` are batch shapes."""
     rng = np.random.default_rng(seed)
     m, H, p = size
-    cell = (CELLS | ORTHOGONAL)[kind](m, H)
+    cell = ALL_CELLS[kind](m, H)
     if loss == "squared error":
         y = rng.normal(size=(steps, *targets, p)).astype(dtype)
     else:

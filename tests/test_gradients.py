@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import (
+    ALL_CELLS,
     CELLS,
     assert_equal_to_rounding,
     assert_same_params,
@@ -15,6 +16,7 @@ from strategies import (
     draw_params,
     every_at,
     every_cell,
+    every_cell_of_all,
     every_dtype,
     every_loss,
     kinds,
@@ -126,7 +128,7 @@ def test_jacobians_of_a_linear_network_are_its_matrix():
 # ----------------------------------------------------------------- automatic differentiation
 
 
-@every_cell
+@every_cell_of_all
 @every_loss
 @every_at
 @pytest.mark.parametrize("batch", [{}, {"inputs": (3,), "state": (2, 1), "targets": (3,)}])
@@ -186,7 +188,7 @@ def test_derivatives_in_the_inputs_equal_differences(kind, loss):
     np.testing.assert_allclose(derivative, difference, rtol=0, atol=1e-8)
 
 
-@every_cell
+@every_cell_of_all
 @every_loss
 @pytest.mark.parametrize("batch", [{}, {"inputs": (3,), "targets": (2, 1)}])
 def test_hessian_vector_products_equal_automatic_differentiation(kind, loss, batch):
@@ -200,10 +202,10 @@ def test_hessian_vector_products_equal_automatic_differentiation(kind, loss, bat
     assert_same_params(hessian_vector_product(cost, params, vector), autograd.grad(slope)(params))
 
 
-@every_cell
+@every_cell_of_all
 def test_state_jacobians_equal_automatic_differentiation(kind):
     rng = np.random.default_rng(0)
-    cell = CELLS[kind](2, 3)
+    cell = ALL_CELLS[kind](2, 3)
     params = draw_params(cell, rng)
     state, inputs = rng.normal(size=cell.state_size), rng.normal(size=(5, 2))
     states, jacobians = state_jacobians(cell, params, state, inputs)
@@ -226,7 +228,7 @@ def test_an_autonomous_system_has_derivatives(kind):
 # ------------------------------------------------------------ finite differences, with bound
 
 
-@every_cell
+@every_cell_of_all
 @every_loss
 @every_dtype
 @pytest.mark.parametrize("seed", range(3))

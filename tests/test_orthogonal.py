@@ -12,9 +12,7 @@ from strategies import (
     assert_same_params,
     batch_shapes,
     draw_params,
-    every_at,
     every_dtype,
-    every_loss,
     problem,
     some_examples,
 )
@@ -23,7 +21,6 @@ from rnnpedagogy.cells import Elman, flatten, unflatten
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import (
     bptt,
-    check_gradient,
     hessian_vector_product,
     jacobian_products,
     rtrl,
@@ -292,70 +289,6 @@ def test_without_a_threshold_the_norm_of_the_state_and_of_its_derivatives_is_kep
         rtol = 500 * 6 * EPS
         np.testing.assert_allclose(np.linalg.norm(states, axis=1), np.linalg.norm(start), rtol=rtol)
         np.testing.assert_allclose(jacobian_products(jacobians).log_norm, 0, atol=rtol)
-
-
-@given(kinds, batch_shapes(3), st.sampled_from([0, 1, 3]), st.sampled_from(["f4", "f8"]))
-@some_examples
-def test_the_readable_step_equals_the_fast_path(kind, shapes, input_size, dtype):
-    rng = np.random.default_rng(0)
-    cell = ORTHOGONAL[kind](input_size, 3)
-    lead, of_state, of_inputs = shapes
-    params = draw_params(cell, rng, leads=lead, dtype=dtype)
-    state = rng.normal(size=(*of_state, cell.state_size)).astype(dtype)
-    inputs = rng.normal(size=(5, *of_inputs, input_size)).astype(dtype)
-    fast = rollout(cell, params, state, inputs)
-    expected = []
-    for u in inputs:
-        state = cell.step(params, state, u)
-        expected.append(np.broadcast_to(state, fast.shape[1:]))
-    assert_equal_to_rounding(fast, np.stack(expected))
-
-
-@every_kind
-@every_loss
-@every_at
-@pytest.mark.parametrize("batch", [{}, {"inputs": (3,), "state": (2, 1), "targets": (3,)}])
-def test_gradients_equal_automatic_differentiation(kind, loss, at, batch):
-    cost, params = problem(kind, loss=loss, at=at, **batch)
-    expected = autograd.grad(cost.step_by_step)(params)
-    for found in (bptt(cost, params), bptt(cost, params, checkpoint=True), rtrl(cost, params)):
-        assert_equal_to_rounding(found.value, cost.step_by_step(params))
-        assert_same_params(found.params, expected)
-
-
-@every_kind
-@every_loss
-@pytest.mark.parametrize("batch", [{}, {"inputs": (3,), "targets": (2, 1)}])
-def test_hessian_vector_products_equal_automatic_differentiation(kind, loss, batch):
-    cost, params = problem(kind, loss=loss, **batch)
-    vector = draw_params(cost.cell, np.random.default_rng(1), outputs=2)
-
-    def slope(params):
-        gradient = autograd.grad(cost.step_by_step)(params)
-        return sum(anp.sum(gradient[name] * vector[name]) for name in vector)
-
-    assert_same_params(hessian_vector_product(cost, params, vector), autograd.grad(slope)(params))
-
-
-@every_kind
-def test_state_jacobians_equal_automatic_differentiation(kind):
-    rng = np.random.default_rng(0)
-    cell = ORTHOGONAL[kind](2, 3)
-    params = draw_params(cell, rng)
-    state, inputs = rng.normal(size=3), rng.normal(size=(5, 2))
-    states, jacobians = state_jacobians(cell, params, state, inputs)
-    for before, u, jacobian in zip([state, *states[:-1]], inputs, jacobians, strict=True):
-        expected = autograd.jacobian(lambda x, u=u: cell.step(params, x, u))(before)
-        assert_equal_to_rounding(jacobian, expected)
-
-
-@every_kind
-@every_loss
-@every_dtype
-@pytest.mark.parametrize("seed", range(3))
-def test_a_right_gradient_passes_its_check(kind, loss, dtype, seed):
-    cost, params = problem(kind, loss=loss, dtype=dtype, inputs=(2,), seed=seed)
-    assert check_gradient(cost, params, np.random.default_rng(seed)).passed
 
 
 @given(kinds, batch_shapes(4))
