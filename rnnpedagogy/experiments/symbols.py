@@ -1,5 +1,7 @@
 """Symbol classification (page 9): accuracy against the gap, and what holds a content."""
 
+from functools import partial
+
 import numpy as np
 
 from rnnpedagogy._storage import digest
@@ -22,26 +24,33 @@ BEYOND = (60, 80, 100, 140, 200, 400, 800)  # lengths on which the trained netwo
 CONFIG = {
     "kind": "symbols",
     "hidden": 32,
-    "lengths": [100],  # one after the other: more than one is a curriculum
-    "sequences": [1000, 500, 1000],  # for training, validation and test
+    "lengths": [60],  # one after the other: more than one is a curriculum …
+    "varied": False,  # … or all at once
+    "sequences": [1000, 500, 1000],  # of each length, for training, validation and test
     "batch": 100,
-    "epochs": 150,  # for each length, at most
-    "patience": 40,
+    "epochs": 100,  # for each length of a curriculum
     "rate": 0.005,
     "factor": 0.3,
-    "milestones": [100],
+    "milestones": [70],
     "clip": 0.25,
     "dtype": "float32",
     "record_every": 10,
-    "starts": 64,
+    "starts": 32,
     "transient": 2000,
-    "forget_bias": None,  # of the LSTM networks at the start; None as all other parameters
+    "forget_bias": None,  # of the LSTM networks at the start; None: drawn like all others
     "keep_params": False,
+}
+CURRICULUM = CONFIG | {"lengths": [60, 80, 100, 140], "epochs": 60, "milestones": [40]}
+VARIED = CONFIG | {
+    "lengths": [50, 55, 60, 65, 70],
+    "varied": True,
+    "sequences": [200, 100, 500],
+    "keep_params": True,
 }
 
 
 def run(config):
-    """Train on symbol classification; the validation part stops, the test part is looked at once.
+    """Train on symbol classification; validation chooses the epoch, test is looked at once.
 
     Returns
     -------
@@ -64,55 +73,36 @@ def run(config):
     params = project(params) if project else params
     inputs = np.eye(KINDS + DISTRACTORS, dtype=dtype)
     stages, costs, seen = [], [], []
-    for stage, length in enumerate(config["lengths"]):
-        train, valid, test = symbol_splits(
-            data_rng,
-            sequences=config["sequences"],
-            length=length,
-            kinds=KINDS,
-            distractors=DISTRACTORS,
-            dtype=dtype,
-        )
+    lengths = config["lengths"]
+    for at_once in [lengths] if config["varied"] else [[length] for length in lengths]:
+        settings = {"sequences": config["sequences"], "dtype": dtype}
+        splits = [symbol_splits(data_rng, length=length, **settings) for length in at_once]
+        train, valid, test = zip(*splits, strict=True)
         epochs = range(0, config["epochs"] + 1, config["record_every"])
-        record = certificate_recorder(config, epochs)
-        if stage == len(config["lengths"]) - 1:
-            starts = start_rng.normal(size=(2, cell.state_size))
-            record["exponents"] = ExponentRecorder(
-                cell, inputs[-2:], starts, 200, 300, epochs=epochs[::2]
-            )
+        starts = start_rng.normal(size=(2, cell.state_size))
+        record = certificate_recorder(config, epochs) | {
+            "exponents": ExponentRecorder(cell, inputs[-2:], starts, 200, 300, epochs=epochs[::2])
+        }
         trained = fit(
-            Sequences(
-                cell,
-                train.inputs,
-                train.targets,
-                batch_size=config["batch"],
-                loss=train.loss,
-                at=train.at,
-            ),
+            Mixture(cell, train, config["batch"]),
             params,
             config,
             train_rng,
             project=project,
-            validate=valid.cost(cell),
-            patience=config["patience"],
+            validate=partial(_mean_cost, cell, valid),
             record=record,
         )
         params = trained.best_params
-        stages.append(accuracy(cell, params, valid))
+        stages.append(accuracy(cell, params, *valid))
         costs.append(trained.history["cost"])
-        seen += [digest(part.inputs, part.targets) for part in (train, valid, test)]
+        seen += [digest(part.inputs, part.targets) for part in (*train, *valid, *test)]
     arrays = summarise(trained, params=config["keep_params"])
     arrays["history/cost"] = np.float32(np.concatenate(costs))
     arrays["data"] = digest(np.array(seen))
     arrays["stages"] = np.float32(stages)
-    arrays["accuracy"] = np.float32(accuracy(cell, params, test))
-    arrays["test_cost"] = np.float32(test.cost(cell)(params))
-    longer = [
-        symbol_classification(
-            start_rng, length=length, kinds=KINDS, distractors=DISTRACTORS, dtype=dtype
-        )
-        for length in BEYOND
-    ]
+    arrays["accuracy"] = np.float32(accuracy(cell, params, *test))
+    arrays["test_cost"] = np.float32(_mean_cost(cell, test, params))
+    longer = [symbol_classification(start_rng, length=length, dtype=dtype) for length in BEYOND]
     arrays["beyond/lengths"] = np.array(BEYOND)
     arrays["beyond"] = np.float32([accuracy(cell, params, task) for task in longer])
     if "certificate" in arrays:
@@ -120,14 +110,48 @@ def run(config):
         arrays["certificate/holds"] = certificate.holds
         arrays["certificate/rate"] = np.float32(certificate.rate)
         arrays["largest_forget_bias"] = np.float32(np.split(params["bias"], 4)[1].max())
-    return arrays | _under_constant_inputs(cell, params, test, start_rng, config)
+    return arrays | _under_constant_inputs(cell, params, test[-1], start_rng, config)
 
 
-def accuracy(cell, params, task):
-    """The share of sequences of a task that a network classifies correctly."""
-    states = rollout(cell, params, cell.zero_state(dtype=task.inputs.dtype), task.inputs)
-    scores = outputs(cell, params, states[-1:])[0]
-    return float((scores.argmax(axis=-1) == task.targets[-1]).mean())
+class Mixture:
+    """An objective for `train`: batches of sequences of several lengths, in random order."""
+
+    def __init__(self, cell, tasks, batch_size):
+        self.parts = [
+            Sequences(
+                cell,
+                task.inputs,
+                task.targets,
+                batch_size=batch_size,
+                loss=task.loss,
+                at=task.at,
+            )
+            for task in tasks
+        ]
+
+    def batches(self, rng):
+        """Pairs of a part and a batch of it."""
+        found = [(part, batch) for part in self.parts for batch in part.batches(rng)]
+        return (found[k] for k in rng.permutation(len(found)))
+
+    def gradient(self, params, batch, state, rng):
+        """As that of `Sequences`."""
+        part, indices = batch
+        return part.gradient(params, indices, None, rng)
+
+
+def _mean_cost(cell, tasks, params):
+    return float(np.mean([task.cost(cell)(params) for task in tasks]))
+
+
+def accuracy(cell, params, *tasks):
+    """The share of sequences that a network classifies correctly, mean over the tasks."""
+    shares = []
+    for task in tasks:
+        states = rollout(cell, params, cell.zero_state(dtype=task.inputs.dtype), task.inputs)
+        answers = outputs(cell, params, states[-1:])[0].argmax(axis=-1)
+        shares.append((answers == task.targets[-1]).mean())
+    return float(np.mean(shares))
 
 
 def _under_constant_inputs(cell, params, task, rng, config):
@@ -140,7 +164,7 @@ def _under_constant_inputs(cell, params, task, rng, config):
     true = np.concatenate([task.targets[-1, :half], np.full(count - half, -1)])
     constant = np.eye(KINDS + DISTRACTORS)
     transient = config["transient"]
-    arrays, states = end_states(cell, params, constant, starts, transient=transient, steps=400)
+    arrays, states = end_states(cell, params, constant, starts, transient=transient, steps=300)
     classes = np.full(arrays["ends/labels"].shape, -1, np.int8)
     for labels, ends, row in zip(arrays["ends/labels"], states, classes, strict=True):
         kept = labels >= 0
