@@ -152,6 +152,13 @@ def test_a_point_that_is_approached_from_both_sides_is_no_cycle_of_two():
     np.testing.assert_allclose(found.attractors[0].eigenvalues, [-0.99], rtol=1e-12)
 
 
+def test_a_cycle_of_two_that_is_still_approached_is_one():
+    # The multiplier 4 + 2r − r² is 0.96: 956 steps leave about 0.96^478 = 3e-9 of the distance.
+    found = identify_attractors(logistic_map(3.01), np.array([[0.6]]), transient=700, steps=256)
+    assert kinds(found) == [("cycle", 2)]
+    assert 0 < found.attractors[0].residual < 1e-8
+
+
 def test_a_slow_fixed_point_is_reached_after_a_long_transient():
     # Multiplier 0.999: 0.999^3000 = 0.05, 0.999^21000 = 7e-10.
     system, x = Map(lambda x: 0.999 * x), np.array([[1.0], [-2.0]])

@@ -161,6 +161,12 @@ def test_block_means_are_sorted_as_their_mean(seed):
     np.testing.assert_allclose(found.block_means.mean(axis=0), found.exponents, atol=10 * EPS)
 
 
+def test_the_standard_error_of_two_blocks_is_half_their_difference():
+    found = lyapunov_spectrum(Map(logistic), np.array([0.3]), steps=100, blocks=2)
+    expected = np.abs(np.diff(found.block_means, axis=0)[0]) / 2
+    np.testing.assert_allclose(found.standard_error, expected, rtol=1e-12)
+
+
 def test_fewer_exponents_are_the_first_of_all():
     system, start = driven_network()
     everything = lyapunov_spectrum(system, start, steps=500, transient=500)

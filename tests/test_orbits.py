@@ -150,6 +150,10 @@ def test_an_input_sequence_goes_on_after_the_transient():
     system, start = driven_network(steps=20)
     found = orbit_diagram(lambda _: system, np.zeros(1), start, steps=5, transient=15)
     np.testing.assert_array_equal(found.states[:, 0], system.run(start, 0, 20)[15:])
+    many = np.tile(start, (2**16, 1))  # so many that the transient is run in pieces of five steps
+    found = orbit_diagram(lambda _: system, np.zeros(1), many, steps=5, transient=15)
+    expected = np.broadcast_to(system.run(start, 0, 20)[15:, np.newaxis], (5, 2**16, 3))
+    np.testing.assert_allclose(found.states[:, 0], expected, rtol=0, atol=20 * EPS)
 
 
 def test_an_orbit_that_is_lost_to_infinity_does_not_spoil_the_others():

@@ -1001,6 +1001,10 @@ def test_exponents_of_training_are_those_of_the_network():
             # The frame starts from another vector: what is left of that after 10 contracting
             # steps, averaged over 50.
             np.testing.assert_allclose(found[k, s, 0], spectrum.exponents[0], atol=0.02)
+            _, jacobians = system.linearise(system.run(starts[s], 0, 11)[-1], 11, 61)
+            norms = np.linalg.norm(jacobians, 2, axis=(-2, -1))
+            # A step contracts: roundings of 60 of them do not add up to more than a few.
+            np.testing.assert_allclose(found[k, s, 1], np.log(norms).mean(), atol=100 * EPS)
 
 
 # ---------------------------------------------------------------------------------- progress
