@@ -30,7 +30,7 @@ def write_arrays(path, arrays, *, compress=False):
 def read_arrays(path):
     """All arrays of a file; ``ValueError`` if it is not a whole file of arrays."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     except (ValueError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is not a whole file of arrays") from error

@@ -1,0 +1,359 @@
+import dataclasses
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnpedagogy.experiments import (
+    EXPERIMENTS,
+    CorruptError,
+    Experiment,
+    StaleError,
+    load,
+    results_folder,
+    store,
+    sweep,
+)
+from rnnpedagogy.experiments import __main__ as command_line
+
+LARGEST_TOTAL = 5_000_000  # bytes, of all stored results
+
+
+def toy(tasks=6, seconds=0.0):
+    def run(config):
+        time.sleep(config["seconds"])
+        rng = np.random.default_rng(config["seed"])
+        A = rng.normal(size=(30, 30)).astype(np.float32)
+        for _ in range(20):
+            A = np.tanh(A @ A)
+        return {"A": A, "mean": A.mean(), "data": "none"}
+
+    configs = {f"task-{k}": {"seed": k, "seconds": seconds} for k in range(tasks)}
+    return Experiment("toy", "a toy", configs, run)
+
+
+def stored(experiment, folder):
+    return {task: store.read(experiment, task, folder) for task in experiment.tasks}
+
+
+def assert_same_results(first, second):
+    assert first.keys() == second.keys()
+    for task in first:
+        assert first[task].arrays.keys() == second[task].arrays.keys()
+        for name, value in first[task].arrays.items():
+            np.testing.assert_array_equal(value, second[task][name], strict=True)
+
+
+# ------------------------------------------------------------------------------ one file
+
+
+def test_what_is_saved_is_read(tmp_path):
+    experiment = toy(1)
+    arrays = {
+        "x": np.float32([1, np.nan]),
+        "params/w": np.eye(2),
+        "text": np.array("ω"),
+        "data": "checksum of the data",
+    }
+    store.save(experiment, "task-0", arrays, 1.234, tmp_path)
+    result = store.read(experiment, "task-0", tmp_path)
+    assert result.config == experiment.tasks["task-0"] == result.record["config"]
+    assert result.arrays.keys() == {"x", "params/w", "text"}
+    np.testing.assert_array_equal(result["x"], arrays["x"], strict=True)
+    assert str(result["text"]) == "ω"
+    assert result.part("params").keys() == {"w"}
+    assert result.record["data"] == "checksum of the data"
+    assert result.record["seconds"] == 1.23
+    assert result.record["versions"].keys() == {"python", "numpy", "rnnpedagogy"}
+    assert [path.name for path in (tmp_path / "toy").iterdir()] == ["task-0.npz"]
+
+
+def test_a_file_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match=r"toy/task-0 has not been computed: python -m"):
+        store.read(toy(1), "task-0", "nowhere")
+
+
+# Not further: after the arrays a zip file has fields that nobody reads.
+@pytest.mark.parametrize("place", [0.0, 0.1, 0.3, 0.5, 0.7])
+def test_a_damaged_byte_is_noticed(tmp_path, place):
+    experiment = toy(1)
+    list(sweep(experiment, folder=tmp_path))
+    path = tmp_path / "toy" / "task-0.npz"
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0xFF
+    path.write_bytes(content)
+    assert store.status(experiment, "task-0", tmp_path)[0] == "damaged"
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_file_cut_short_is_noticed(tmp_path, share):
+    experiment = toy(1)
+    list(sweep(experiment, folder=tmp_path))
+    path = tmp_path / "toy" / "task-0.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CorruptError, match="toy/task-0 is damaged"):
+        store.read(experiment, "task-0", tmp_path)
+
+
+@pytest.mark.parametrize("change", ["value", "type", "name", "record", "added", "checksum"])
+def test_a_well_formed_file_with_another_content_is_noticed(tmp_path, change):
+    experiment = toy(1)
+    list(sweep(experiment, folder=tmp_path))
+    path = tmp_path / "toy" / "task-0.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    if change == "value":
+        arrays["mean"] = arrays["mean"] + 1
+    elif change == "type":
+        arrays["A"] = arrays["A"].view(np.int32)
+    elif change == "name":
+        arrays["B"] = arrays.pop("A")
+    elif change == "record":
+        arrays["record"] = np.array(str(arrays["record"]).replace("numpy", "numpi"))
+    elif change == "added":
+        arrays["more"] = np.zeros(1)
+    else:
+        del arrays["checksum"]
+    np.savez(path, **arrays)
+    with pytest.raises(CorruptError, match="toy/task-0 is damaged"):
+        store.read(experiment, "task-0", tmp_path)
+
+
+def test_no_pickle_is_read(tmp_path):
+    path = tmp_path / "toy" / "task-0.npz"
+    path.parent.mkdir()
+    np.savez(path, checksum=np.array([{}], dtype=object))
+    with pytest.raises(CorruptError, match="toy/task-0 is damaged"):
+        store.read(toy(1), "task-0", tmp_path)
+
+
+def test_another_configuration_is_told_by_name(tmp_path):
+    list(sweep(toy(1), folder=tmp_path))
+    changed = toy(1)
+    changed.tasks["task-0"].update(seconds=0.5, rate=0.1)
+    message = r"toy/task-0 is stale, .* seconds = 0.0, now 0.5; rate = None, now 0.1"
+    with pytest.raises(StaleError, match=message):
+        store.read(changed, "task-0", tmp_path)
+    assert store.status(changed, "task-0", tmp_path)[0] == "stale"
+
+
+# -------------------------------------------------------------------------------- sweeps
+
+
+def test_only_what_is_not_stored_is_computed(tmp_path):
+    experiment = toy(4)
+    assert len(list(sweep(experiment, folder=tmp_path))) == 4
+    assert list(sweep(experiment, folder=tmp_path)) == []
+    (tmp_path / "toy" / "task-1.npz").unlink()
+    (tmp_path / "toy" / "task-2.npz").write_bytes(b"")
+    experiment.tasks["task-3"]["seed"] = 17
+    again = [task for task, _ in sweep(experiment, folder=tmp_path)]
+    assert again == ["task-1", "task-2", "task-3"]
+    assert len(list(sweep(experiment, folder=tmp_path, force=True))) == 4
+
+
+def test_a_sweep_that_is_killed_continues(tmp_path):
+    script = f"""
+import time
+import numpy as np
+from rnnpedagogy.experiments import Experiment, sweep
+{inspect.getsource(toy)}
+list(sweep(toy(6, 0.2), folder={str(tmp_path / "killed")!r}))
+"""
+    process = subprocess.Popen([sys.executable, "-c", script])
+    folder = tmp_path / "killed" / "toy"
+    while process.poll() is None and len(list(folder.glob("*.npz"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    done = len(list(folder.glob("*.npz")))
+    assert 2 <= done < 6
+    experiment = toy(6, 0.2)
+    rest = [task for task, _ in sweep(experiment, folder=tmp_path / "killed")]
+    assert len(rest) == 6 - done
+    list(sweep(experiment, folder=tmp_path / "whole"))
+    assert_same_results(
+        stored(experiment, tmp_path / "killed"), stored(experiment, tmp_path / "whole")
+    )
+
+
+def test_two_processes_store_the_same_bits_as_one(tmp_path):
+    experiment = toy(3)
+    list(sweep(experiment, folder=tmp_path / "one"))
+    list(sweep(experiment, folder=tmp_path / "two", jobs=2))
+    assert_same_results(stored(experiment, tmp_path / "one"), stored(experiment, tmp_path / "two"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_to_the_same_bits_as_one(tmp_path):
+    check = EXPERIMENTS["check"]
+    tasks = {task: check.tasks[task] | {"epochs": 2} for task in check.tasks if "-sine" in task}
+    small = dataclasses.replace(check, tasks=tasks)
+    assert len(list(sweep(small, folder=tmp_path / "one"))) == 2
+    assert len(list(sweep(small, folder=tmp_path / "two", jobs=2))) == 2
+    assert_same_results(stored(small, tmp_path / "one"), stored(small, tmp_path / "two"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the cluster that loses a worker, not ours
+def test_a_cluster_that_loses_a_worker_gives_the_same_result(tmp_path):
+    from distributed import LocalCluster
+
+    experiment = toy(12, 0.3)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        killed = cluster.workers[0].pid
+        finished = sweep(experiment, folder=tmp_path / "cluster", dask=cluster.scheduler_address)
+        first = [next(finished)[0] for _ in range(4)]
+        os.kill(killed, signal.SIGKILL)
+        rest = [task for task, _ in finished]
+        assert cluster.workers[0].pid != killed  # it was a worker, and it was replaced
+    assert sorted(first + rest) == sorted(experiment.tasks)  # each once
+    list(sweep(experiment, folder=tmp_path / "serial"))
+    assert_same_results(
+        stored(experiment, tmp_path / "cluster"), stored(experiment, tmp_path / "serial")
+    )
+
+
+# -------------------------------------------------------------------------- command line
+
+
+@pytest.fixture
+def with_toy(monkeypatch, tmp_path):
+    """The experiment of this file in place of the others, and a folder of its own."""
+    experiments = {"toy": toy(2), "needy": dataclasses.replace(toy(1), needs="wikitext")}
+    experiments["needy"] = dataclasses.replace(experiments["needy"], name="needy")
+    experiments["check"] = dataclasses.replace(toy(0), name="check")
+    monkeypatch.setattr(command_line, "EXPERIMENTS", experiments)
+    monkeypatch.setenv("RNNPEDAGOGY_RESULTS", str(tmp_path))
+    return experiments
+
+
+def test_the_commands(with_toy, capsys):
+    assert command_line.main(["run", "all"]) == 0
+    printed = capsys.readouterr().out
+    assert "toy/task-0: 0.0 s" in printed
+    assert "needy: skipped, needs --wikitext" in printed
+    assert command_line.main(["list"]) == 0
+    assert "a toy (needs --wikitext): 1 missing" in capsys.readouterr().out
+    assert command_line.main(["verify"]) == 0
+    assert capsys.readouterr().out == "0 problems\n"
+    command_line.main(["summary"])
+    printed = capsys.readouterr().out
+    assert "toy/task: 2 seeds" in printed
+    values = sorted(
+        float(store.read(with_toy["toy"], task)["mean"]) for task in with_toy["toy"].tasks
+    )
+    assert f"{values[0]:10.4g}" in printed
+    assert f"{values[1]:10.4g}" in printed
+
+
+def test_what_is_needed_is_passed_on(with_toy, capsys):
+    seen = []
+
+    def run(config, wikitext):
+        seen.append(wikitext)
+        return {"mean": np.array(1.0)}
+
+    with_toy["needy"] = dataclasses.replace(with_toy["needy"], run=run)
+    assert command_line.main(["run", "needy", "--wikitext", "some folder"]) == 0
+    assert seen == ["some folder"]
+    assert "some folder" not in str(store.read(with_toy["needy"], "task-0").record)
+
+
+def test_verify_finds_what_is_wrong(with_toy, capsys, tmp_path):
+    command_line.main(["run", "toy"])
+    (tmp_path / "toy" / "task-1.npz").write_bytes(b"")
+    capsys.readouterr()
+    assert command_line.main(["verify"]) == 1
+    assert "toy/task-1 is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("error", "status"), [(5e-7, 0), (2e-6, 1)])
+def test_verify_recomputes(with_toy, capsys, error, status):
+    def cost(config, change=0.0):
+        return {"history/cost": np.array([2.0, 1.0 + change])}
+
+    check = Experiment("check", "", {"one": {"seed": 0}}, cost)
+    with_toy["check"] = check
+    command_line.main(["run", "check", "toy"])
+    with_toy["check"] = dataclasses.replace(check, run=lambda config: cost(config, error))
+    assert command_line.main(["verify"]) == status
+
+
+def test_an_unknown_name(with_toy, capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(["run", "unknown"])
+    assert "unknown" in capsys.readouterr().err
+
+
+def test_one_thread_whatever_the_environment(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if "THREADS" not in name}
+    command = [sys.executable, "-m", "rnnpedagogy.experiments", "--folder", str(tmp_path), "list"]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "sine" in found.stdout
+
+
+# ------------------------------------------------------------------------ what is stored
+
+
+def test_configurations_are_plain_and_names_differ():
+    for name, experiment in EXPERIMENTS.items():
+        assert experiment.name == name
+        for config in experiment.tasks.values():
+            assert json.loads(json.dumps(config)) == config
+        assert len({json.dumps(config) for config in experiment.tasks.values()}) == len(
+            experiment.tasks
+        )
+
+
+def test_stored_results_are_whole_registered_and_small():
+    total, files = 0, set(results_folder().glob("*/*.npz"))
+    assert files
+    for experiment in EXPERIMENTS.values():
+        for task in experiment.tasks:
+            path = results_folder() / experiment.name / f"{task}.npz"
+            if path in files:
+                assert store.status(experiment, task) == ("stored", "")
+                total += path.stat().st_size
+                files.remove(path)
+    assert not files
+    assert total <= LARGEST_TOTAL
+
+
+def test_stored_results_name_no_machine():
+    for path in results_folder().glob("*/*.npz"):
+        with np.load(path) as file:
+            record = str(file["record"])
+        assert "/" not in record.replace(f"{path.parent.name}/", "").replace("64/32", "")
+
+
+def test_load_filters_and_refuses():
+    assert {result.config["seed"] for result in load("sine", network="LSTM")} == set(range(5))
+    assert all(result.config["clip"] is None for result in load("sine", clip=None))
+    with pytest.raises(ValueError, match="name must be one of"):
+        load("cosine")
+    with pytest.raises(ValueError, match="no task with"):
+        load("sine", network="GRU")
+
+
+def test_a_wheel_has_the_results(tmp_path):
+    pytest.importorskip("hatchling")
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=root, check=True, capture_output=True)
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    expected = {
+        str(path.relative_to(root)) for path in (root / "rnnpedagogy/results").rglob("*.npz")
+    }
+    assert expected <= set(names)
