@@ -7,6 +7,18 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+# What the readers of the formats raise where a byte is not what it should be.
+DAMAGE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,  # a place before the beginning of the file
+    RuntimeError,  # a member that says it is encrypted, or compressed in an unknown way
+    BadZipFile,
+    zlib.error,
+)
+
 
 def digest(*arrays):
     """A checksum (SHA-256) of types, shapes and values."""
@@ -29,8 +41,9 @@ def write_arrays(path, arrays, *, compress=False):
 
 def read_arrays(path):
     """All arrays of a file; ``ValueError`` if it is not a whole file of arrays."""
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole file of arrays") from error
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except DAMAGE as error:
+            raise ValueError(f"{path} is not a whole file of arrays") from error
