@@ -18,6 +18,7 @@ PIECES = 8  # closed curves that an orbit may visit in turn
 ENDS, ROUNDS = 8, 4  # last states that a start is told by, and samples of a grid
 LONGEST = 2000  # states of an orbit that are compared with one another
 DIVERGED, UNDECIDED = -1, -2
+SEPARATED = 8  # logarithm of a growth that no closed curve shows: there it swings within bounds
 SETTLED = ("fixed point", "cycle", "closed curve", "chaotic")
 
 
@@ -150,7 +151,7 @@ def identify_attractors(
       :math:`\max_t \|x_{t+k} - x_t\|_\infty` is small against the orbit for some ``k``, and the
       points, or each ``q``-th of them, hang together without a gap;
     - *chaotic* if :math:`\lambda_1 > 0` by three standard errors, nearby orbits separate by more
-      than a factor ``e`` in the run, and mean and size of its halves agree;
+      than a factor ``e^8`` in the run, and mean and size of its halves agree;
     - *undecided* otherwise, such as an orbit at rest on a point that repels.
 
     Parameters
@@ -535,7 +536,7 @@ def _moving(orbit, exponents, error, tolerance, largest_period):
         kind, text = "undecided", _long_period(orbit, tolerance)
     elif not kind and first > zero:
         kind, text = _chaos(orbit, first)
-    elif not kind:
+    if not kind:
         kind, text, gap = _curve(orbit, exponents, error)
         scale = max(scale, gap)
     return Attractor(
@@ -578,7 +579,7 @@ def _long_period(orbit, tolerance):
 
 
 def _chaos(orbit, exponent):
-    """Whether an orbit with a positive exponent stays on one bounded set."""
+    """Whether an orbit with a positive exponent stays on one bounded set; nothing if unclear."""
     drift, ratio = _drift(orbit)
     growth = exponent * len(orbit)
     text = (
@@ -587,7 +588,7 @@ def _chaos(orbit, exponent):
     )
     if drift > 1 or ratio > 1.5:
         return "still moving", text
-    return "chaotic" if growth > 1 else "undecided", text
+    return ("chaotic" if growth > SEPARATED else ""), text
 
 
 def _curve(orbit, exponents, error):
