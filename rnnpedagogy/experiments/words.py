@@ -59,8 +59,8 @@ PYDOC = CONFIG | {
 WIKITEXT = PYDOC | {
     "corpus": "WikiText-2, validation part for training, halves of its test part for the others",
     "vocabulary": 2000,
-    "epochs": 10,
-    "milestones": [6, 8],
+    "epochs": 6,
+    "milestones": [4, 5],
 }
 
 
