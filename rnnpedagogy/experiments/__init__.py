@@ -1,12 +1,20 @@
 """Stored results of what takes longer than a page may take, and the command that recomputes them.
 
-An experiment is a list of tasks: a configuration each, with a seed. ``load`` returns what they
-found, checked against the checksum and the configuration:
+An experiment is a list of tasks, each with a configuration and a seed. What a task finds is kept in
+a file of its own, with a record of configuration, versions, seconds and a checksum; `load` checks
+it. The command
 
->>> from rnnpedagogy.experiments import load
->>> [float(result["frequency_error"]) for result in load("sine", network="LSTM")]
+.. code-block:: text
 
-The command ``python -m rnnpedagogy.experiments`` has ``list``, ``run``, ``verify`` and ``summary``.
+    python -m rnnpedagogy.experiments list
+    python -m rnnpedagogy.experiments run NAME … [--jobs 2] [--dask ADDRESS] [--wikitext DIR]
+    python -m rnnpedagogy.experiments verify
+    python -m rnnpedagogy.experiments summary
+
+lists what there is; computes what is not stored, or, as ``run all``, everything that is not;
+checks every file and computes a small task of each kind again; prints a table. ``--folder DIR`` in
+front of the command, or the variable ``RNNPEDAGOGY_RESULTS``, puts results elsewhere than into the
+package.
 """
 
 from rnnpedagogy._validation import choice
@@ -20,7 +28,7 @@ from rnnpedagogy.experiments.store import (
     StaleError,
     results_folder,
 )
-from rnnpedagogy.experiments.sweep import sweep
+from rnnpedagogy.experiments.sweeps import sweep
 
 __all__ = [
     "EXPERIMENTS",

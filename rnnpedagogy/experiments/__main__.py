@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from rnnpedagogy.experiments import EXPERIMENTS, store
-from rnnpedagogy.experiments.sweep import sweep
+from rnnpedagogy.experiments.sweeps import sweep
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 TOLERANCE = 1e-6  # of a cost in float64 after at most 50 updates, which amplify rounding
@@ -47,16 +47,15 @@ def show_list(folder):
 def run(folder, names, **options):
     """Compute what is not stored."""
     given = {"wikitext": options.pop("wikitext")}
-    for experiment in EXPERIMENTS.values():
-        if not {"all", experiment.name} & set(names):
-            continue
+    for name in EXPERIMENTS if "all" in names else names:
+        experiment = EXPERIMENTS[name]
         needs = experiment.needs
         if needs and not given[needs]:
-            print(f"{experiment.name}: skipped, needs --{needs}", flush=True)
+            print(f"{name}: skipped, needs --{needs}", flush=True)
             continue
         own = {needs: given[needs]} if needs else {}
         for task, seconds in sweep(experiment, folder=folder, **options, **own):
-            print(f"{experiment.name}/{task}: {seconds:.1f} s", flush=True)
+            print(f"{name}/{task}: {seconds:.1f} s", flush=True)
 
 
 def verify(folder):
