@@ -113,11 +113,12 @@ def end_states(cell, params, inputs, starts, *, transient, steps):
 
     Returns
     -------
-    dict of array
+    arrays : dict of array
         ``ends/attractors`` and ``ends/starts``, both of shape ``(K, 7)``: how many different ones
         there are of each of the `KINDS`, and how many starts lead to them; ``ends/labels``, shape
-        ``(K, S)``: which one each start leads to, −1 if it diverges; ``ends/states``, a list of
-        ``K`` arrays, one state of each.
+        ``(K, S)``: which one each start leads to, −1 if it diverges.
+    states : list of array
+        For each input one state of each attractor, shape ``(attractors, n)``.
     """
     attractors = np.zeros((len(inputs), len(KINDS)), np.int16)
     counts = np.zeros_like(attractors)
