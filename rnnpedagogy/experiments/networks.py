@@ -136,7 +136,8 @@ def end_states(cell, params, inputs, starts, *, transient, steps):
         for one in found.attractors:
             attractors[k, KINDS.index(one.kind)] += 1
             counts[k, KINDS.index(one.kind)] += one.count
-        counts[k, -1] = attractors[k, -1] = (found.labels < 0).sum()
+        counts[k, -1] = (found.labels < 0).sum()
+        attractors[k, -1] = counts[k, -1] > 0
         states.append(np.array([one.states[-1] for one in found.attractors]))
     arrays = {"ends/attractors": attractors, "ends/starts": counts, "ends/labels": labels}
     return arrays, states
