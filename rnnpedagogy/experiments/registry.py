@@ -88,12 +88,6 @@ EXPERIMENTS = {
             run,
         ),
         Experiment(
-            "symbols-forget-bias",
-            "the same with a forget bias of two at the start",
-            _symbols((100, 200), ("LSTM", "sLSTM"), forget_bias=2.0),
-            run,
-        ),
-        Experiment(
             "symbols-varied",
             "symbol classification, lengths from 50 to 70 in one training",
             _tasks(symbols.VARIED, ("LSTM", "sLSTM", "oRNN"))
