@@ -24,6 +24,7 @@ from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum, orbit_diagram
 from rnnpedagogy.gradients import bptt, hessian_vector_product
 from rnnpedagogy.rollout import rollout
+from rnnpedagogy.tasks import LanguageModel, load_corpus
 from rnnpedagogy.training import Sequences, train
 
 SIZES = ((200, 10, 400), (50, 100, 200), (32, 32, 100), (8, 64, 100))  # hidden, batch, length
@@ -291,6 +292,22 @@ def training(rounds):
     print(line)
 
 
+def language(rounds):
+    """An epoch of a language model on the help texts of Python."""
+    corpus = load_corpus("pydoc", vocabulary=2000)
+    cell = LSTM(64, 128)
+    model = LanguageModel(cell, corpus, batch_size=32, length=35, dropout=0.3)
+    params = model.init_params(np.random.default_rng(0))
+
+    def epoch():
+        train(model, params, epochs=1, clip=0.25, progress=False, rng=np.random.default_rng(0))
+
+    seconds = interleave({"ours": epoch}, rounds=rounds)["ours"]
+    words = len(corpus.train) / np.median(seconds)
+    print(f"\nLanguage model, {len(corpus.vocabulary)} words, LSTM {cell.hidden_size}, float32")
+    print(f"  {words:,.0f} words a second (target: 25,000)")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions, shorter sequences")
@@ -314,6 +331,7 @@ def main():
     hessian(rounds)
     sweep(rounds)
     training(max(3, rounds // 5))
+    language(max(3, rounds // 5))
     orbits(rounds)
     lyapunov()
     if options.json:
