@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from rnnpedagogy.experiments.networks import (
 from rnnpedagogy.gradients import state_jacobians
 from rnnpedagogy.rollout import outputs, rollout
 from rnnpedagogy.tasks import Bigram, Grammar, LanguageModel, Unigram, load_corpus
-from rnnpedagogy.tasks.corpora import _read
+from rnnpedagogy.tasks.corpora import corpus_of, read_part
 from rnnpedagogy.tasks.grammar import END
 from rnnpedagogy.training import ExponentRecorder
 
@@ -139,14 +138,10 @@ def run(config, wikitext=None):
 
 def _smaller_parts(folder, vocabulary):
     """WikiText-2 without its training part: for a trial only."""
-    valid, test = (_read(Path(folder), part) for part in ("valid", "test"))
+    valid, test = (read_part(Path(folder), part) for part in ("valid", "test"))
     middle = test.index(END, len(test) // 2) + 1
-    with TemporaryDirectory() as name:
-        parts = {"train": valid, "valid": test[:middle], "test": test[middle:]}
-        for part, words in parts.items():
-            text = " ".join(words).replace(f" {END}", "\n").replace(END, "\n")
-            (Path(name) / f"{part}.txt").write_text(text, encoding="utf-8")
-        return load_corpus(name, vocabulary=vocabulary)
+    parts = {"train": valid, "valid": test[:middle], "test": test[middle:]}
+    return corpus_of("WikiText-2", parts, "its smaller parts", vocabulary)
 
 
 def _project_all(project, params):

@@ -148,6 +148,11 @@ def load_corpus(name, *, vocabulary=2000):
         parts, source = _pydoc_text()
     else:
         parts, source = _folder_text(Path(name))
+    return corpus_of(Path(name).name, parts, source, vocabulary, entropy_rate)
+
+
+def corpus_of(name, parts, source, vocabulary, entropy_rate=None):
+    """The `Corpus` of three lists of words, in a vocabulary taken from those for training."""
     counts = Counter(parts["train"])
     del counts[END], counts[UNKNOWN]
     by_frequency = sorted(counts, key=lambda word: (-counts[word], word))
@@ -155,7 +160,7 @@ def load_corpus(name, *, vocabulary=2000):
     if not set().union(*parts.values()) <= set(kept):
         entropy_rate = None  # that of the text with "<unk>" for other words is not known
     return Corpus(
-        name=Path(name).name,
+        name=name,
         **{part: _encode(words, kept) for part, words in parts.items()},
         vocabulary=kept,
         checksum=sha256("\n".join(map(" ".join, parts.values())).encode()).hexdigest(),
@@ -208,10 +213,11 @@ def _folder_text(folder):
             f"looked for a folder {str(folder)!r}, which does not exist: name must be 'grammar', "
             f"'pydoc' or a folder. {ABOUT_FOLDERS}"
         )
-    return {part: _read(folder, part) for part in PARTS}, f"the folder {folder.name}"
+    return {part: read_part(folder, part) for part in PARTS}, f"the folder {folder.name}"
 
 
-def _read(folder, part):
+def read_part(folder, part):
+    """The words of one part of a folder in the layout of WikiText-2, an end after each line."""
     names = [f"{front}{part}{end}" for front in ("", "wiki.") for end in (".txt", ".tokens")]
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
