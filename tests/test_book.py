@@ -82,12 +82,12 @@ notebook = "notebooks/01_page"
 statement = "One is not more than two."
 """
 TRUE = """
-from rnnpedagogy.claims import check
+from rnnbook.claims import check
 check("C1.1", "One is at most two.", measured=1, at_most=2)
 """
 FALSE = TRUE.replace("measured=1", "measured=3")
 DIFFERS = """
-from rnnpedagogy.claims import check
+from rnnbook.claims import check
 check("C1.1", "Three is at most two.", measured=3, at_most=2, expected="differs")
 """
 
@@ -95,7 +95,7 @@ check("C1.1", "Three is at most two.", measured=3, at_most=2, expected="differs"
 class Book:
     def __init__(self, root):
         self.root = root
-        shutil.copytree(ROOT / "book" / "extension", root / "book" / "extension")
+        shutil.copytree(ROOT / "book" / "rnnbook", root / "book" / "rnnbook")
         shutil.copytree(ROOT / "book" / "styles", root / "book" / "styles")
         shutil.copytree(ROOT / "rnnpedagogy", root / "rnnpedagogy")
         for name in ("_config.yml", "Makefile", "requirements.txt", "book/claims.md"):
@@ -135,7 +135,7 @@ class Book:
     def build(self):
         """Run `make book` without its set-up: return whether it succeeded, and what it said."""
         command = ["make", "book", "-o", "setup", f"BIN={Path(sys.executable).parent}"]
-        environment = os.environ | {"PYTHONPATH": str(self.root)}
+        environment = os.environ | {"PYTHONPATH": f"{self.root / 'book'}{os.pathsep}{self.root}"}
         done = subprocess.run(
             command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
         )

@@ -5,8 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-
-from rnnpedagogy.claims import ClaimError, check
+from rnnbook.claims import ClaimError, check
 
 
 def checked(**settings):

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from rnnpedagogy.experiments import (
+from rnnbook.experiments import (
     EXPERIMENTS,
     CorruptError,
     Experiment,
@@ -22,7 +21,7 @@ from rnnpedagogy.experiments import (
     store,
     sweep,
 )
-from rnnpedagogy.experiments import __main__ as command_line
+from rnnbook.experiments import __main__ as command_line
 
 LARGEST_TOTAL = 5_000_000  # bytes, of all stored results
 
@@ -165,7 +164,7 @@ def test_a_sweep_that_is_killed_continues(tmp_path):
     script = f"""
 import time
 import numpy as np
-from rnnpedagogy.experiments import Experiment, sweep
+from rnnbook.experiments import Experiment, sweep
 {inspect.getsource(toy)}
 list(sweep(toy(6, 0.2), folder={str(tmp_path / "killed")!r}))
 """
@@ -235,7 +234,7 @@ def with_toy(monkeypatch, tmp_path):
     experiments["needy"] = dataclasses.replace(experiments["needy"], name="needy")
     experiments["check"] = dataclasses.replace(toy(0), name="check")
     monkeypatch.setattr(command_line, "EXPERIMENTS", experiments)
-    monkeypatch.setenv("RNNPEDAGOGY_RESULTS", str(tmp_path))
+    monkeypatch.setenv("RNNBOOK_RESULTS", str(tmp_path))
     return experiments
 
 
@@ -299,7 +298,7 @@ def test_an_unknown_name(with_toy, capsys):
 
 def test_one_thread_whatever_the_environment(tmp_path):
     environment = {name: value for name, value in os.environ.items() if "THREADS" not in name}
-    command = [sys.executable, "-m", "rnnpedagogy.experiments", "--folder", str(tmp_path), "list"]
+    command = [sys.executable, "-m", "rnnbook.experiments", "--folder", str(tmp_path), "list"]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "sine" in found.stdout
 
@@ -354,6 +353,7 @@ def test_a_wheel_has_the_results(tmp_path):
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     expected = {
-        str(path.relative_to(root)) for path in (root / "rnnpedagogy/results").rglob("*.npz")
+        str(path.relative_to(root / "book"))
+        for path in (root / "book/rnnbook/results").rglob("*.npz")
     }
     assert expected <= set(names)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from rnnbook.experiments import words
 
 from rnnpedagogy.cells import LSTM
-from rnnpedagogy.experiments import words
 from rnnpedagogy.stability import contraction_certificate
 from rnnpedagogy.tasks import Grammar, LanguageModel, load_corpus
 

@@ -5,8 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-
-from rnnpedagogy.figures import COLOURS, INK, _short_path, figure, prefixed, show, svg
+from rnnbook.figures import COLOURS, INK, _short_path, figure, prefixed, show, svg
 
 ALT = "The line rises from the lower left to the upper right."
 GROUNDS = {"light": "#ffffff", "dark": "#14181e"}  # the lighter one of the theme's dark grounds

@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from rnnpedagogy._storage import digest
-from rnnpedagogy.experiments.networks import (
+from rnnbook.experiments.networks import (
     certificate_recorder,
     end_states,
     fit,
@@ -14,6 +13,7 @@ from rnnpedagogy.experiments.networks import (
     network,
     summarise,
 )
+from rnnpedagogy._storage import digest
 from rnnpedagogy.rollout import outputs, rollout
 from rnnpedagogy.stability import contraction_certificate
 from rnnpedagogy.tasks import symbol_classification, symbol_splits

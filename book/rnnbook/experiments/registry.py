@@ -1,8 +1,8 @@
 """Which experiments there are."""
 
-from rnnpedagogy.experiments import sine, symbols, words
-from rnnpedagogy.experiments.networks import NETWORKS
-from rnnpedagogy.experiments.store import Experiment
+from rnnbook.experiments import sine, symbols, words
+from rnnbook.experiments.networks import NETWORKS
+from rnnbook.experiments.store import Experiment
 
 RUN = {"sine": sine.run, "symbols": symbols.run, "words": words.run}
 SEEDS = range(5)

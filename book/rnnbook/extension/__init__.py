@@ -5,7 +5,7 @@
 `site`: mathematics without a network, buttons, the versions that built the book.
 """
 
-from rnnbook import claims, execution, site
+from rnnbook.extension import claims, execution, site
 
 
 def setup(app):

@@ -1,4 +1,4 @@
-"""The command line: ``python -m rnnpedagogy.experiments list | run | verify | summary``."""
+"""The command line: ``python -m rnnbook.experiments list | run | verify | summary``."""
 
 import argparse
 import os
@@ -8,8 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from rnnpedagogy.experiments import EXPERIMENTS, store
-from rnnpedagogy.experiments.sweeps import sweep
+from rnnbook.experiments import EXPERIMENTS, store
+from rnnbook.experiments.sweeps import sweep
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 TOLERANCE = 1e-6  # of a cost in float64 after at most 50 updates, which amplify rounding
@@ -18,7 +18,7 @@ TOLERANCE = 1e-6  # of a cost in float64 after at most 50 updates, which amplify
 def main(arguments=None):
     """Run one command; the exit status is 1 if a check failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m rnnpedagogy.experiments", description="Recompute and check stored results."
+        prog="python -m rnnbook.experiments", description="Recompute and check stored results."
     )
     parser.add_argument("--folder", help="where results are, instead of the package")
     commands = parser.add_subparsers(dest="command", required=True)

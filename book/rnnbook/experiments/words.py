@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
-from rnnpedagogy.experiments.networks import (
+from rnnbook.experiments.networks import (
     CertificateRecorder,
     end_states,
     fit,
@@ -15,6 +14,7 @@ from rnnpedagogy.experiments.networks import (
     network,
     summarise,
 )
+from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
 from rnnpedagogy.gradients import state_jacobians
 from rnnpedagogy.rollout import outputs, rollout
 from rnnpedagogy.tasks import Bigram, Grammar, LanguageModel, Unigram, load_corpus

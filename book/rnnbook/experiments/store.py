@@ -76,8 +76,8 @@ class CorruptError(ValueError):
 
 
 def results_folder(folder=None):
-    """Where results are: ``folder``, or the variable ``RNNPEDAGOGY_RESULTS``, or the package."""
-    return Path(folder or os.environ.get("RNNPEDAGOGY_RESULTS") or FOLDER)
+    """Where results are: ``folder``, or the variable ``RNNBOOK_RESULTS``, or the package."""
+    return Path(folder or os.environ.get("RNNBOOK_RESULTS") or FOLDER)
 
 
 def _path(experiment, task, folder):
@@ -126,7 +126,7 @@ def read(experiment, task, folder=None):
     if not path.exists():
         raise FileNotFoundError(
             f"{experiment.name}/{task} has not been computed: "
-            f"python -m rnnpedagogy.experiments run {experiment.name}"
+            f"python -m rnnbook.experiments run {experiment.name}"
         )
     try:
         arrays = read_arrays(path)

@@ -6,29 +6,29 @@ it. The command
 
 .. code-block:: text
 
-    python -m rnnpedagogy.experiments list
-    python -m rnnpedagogy.experiments run NAME … [--jobs 2] [--dask ADDRESS] [--wikitext DIR]
-    python -m rnnpedagogy.experiments verify
-    python -m rnnpedagogy.experiments summary
+    python -m rnnbook.experiments list
+    python -m rnnbook.experiments run NAME … [--jobs 2] [--dask ADDRESS] [--wikitext DIR]
+    python -m rnnbook.experiments verify
+    python -m rnnbook.experiments summary
 
 lists what there is; computes what is not stored, or, as ``run all``, everything that is not;
 checks every file and computes a small task of each kind again; prints a table. ``--folder DIR`` in
-front of the command, or the variable ``RNNPEDAGOGY_RESULTS``, puts results elsewhere than into the
+front of the command, or the variable ``RNNBOOK_RESULTS``, puts results elsewhere than into the
 package.
 """
 
-from rnnpedagogy._validation import choice
-from rnnpedagogy.experiments import store
-from rnnpedagogy.experiments.networks import KINDS, NETWORKS, network
-from rnnpedagogy.experiments.registry import EXPERIMENTS
-from rnnpedagogy.experiments.store import (
+from rnnbook.experiments import store
+from rnnbook.experiments.networks import KINDS, NETWORKS, network
+from rnnbook.experiments.registry import EXPERIMENTS
+from rnnbook.experiments.store import (
     CorruptError,
     Experiment,
     Result,
     StaleError,
     results_folder,
 )
-from rnnpedagogy.experiments.sweeps import sweep
+from rnnbook.experiments.sweeps import sweep
+from rnnpedagogy._validation import choice
 
 __all__ = [
     "EXPERIMENTS",

@@ -5,9 +5,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-
-from rnnpedagogy.figures import Picture, figure
-from rnnpedagogy.interactive import STATIC, explore, panel, show_source
+from rnnbook.figures import Picture, figure
+from rnnbook.sliders import STATIC, explore, panel
 
 VALUES = [0.5, 1.0, 2.0]
 
@@ -187,32 +186,3 @@ def test_a_panel_refuses_sliders_that_cannot_move(static, ends):
         panelled(sliders={"slope": (-1, 1, 0.5), "offset": ends})
     with pytest.raises(ValueError, match="sliders must name at least one parameter"):
         panelled(sliders={})
-
-
-class Example:
-    """A class."""
-
-    def method(self, x):
-        """Double, in
-
-        several lines.
-        """
-
-        return 2 * x  # twice
-
-
-def test_source_is_shown_without_docstrings_and_indentation():
-    shown = show_source(Example.method)
-    assert shown.code == f"# {__name__}\ndef method(self, x):\n    return 2 * x  # twice"
-    assert shown._repr_mimebundle_()["text/markdown"] == f"```python\n{shown.code}\n```"
-
-
-def test_source_may_keep_docstrings():
-    assert '"""A class."""' in show_source(Example, docstring=True).code
-    assert '"""' not in show_source(Example).code
-
-
-@pytest.mark.parametrize("obj", [3, "text", len])
-def test_what_has_no_source_is_refused(obj):
-    with pytest.raises(TypeError, match="obj must be a function, a method or a class"):
-        show_source(obj)

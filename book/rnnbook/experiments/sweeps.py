@@ -2,7 +2,7 @@
 
 import time
 
-from rnnpedagogy.experiments import store
+from rnnbook.experiments import store
 
 
 def perform(task, run, config, options):

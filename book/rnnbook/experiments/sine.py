@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from rnnpedagogy._storage import digest
-from rnnpedagogy.dynamics import CellMap, find_fixed_points
-from rnnpedagogy.experiments.networks import (
+from rnnbook.experiments.networks import (
     certificate_recorder,
     fit,
     float64,
@@ -12,6 +10,8 @@ from rnnpedagogy.experiments.networks import (
     network,
     summarise,
 )
+from rnnpedagogy._storage import digest
+from rnnpedagogy.dynamics import CellMap, find_fixed_points
 from rnnpedagogy.tasks import free_oscillation, sine_generation
 from rnnpedagogy.training import ExponentRecorder, OrbitRecorder, Sequences
 

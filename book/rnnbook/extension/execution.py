@@ -1,7 +1,7 @@
 """When a notebook has to be run again, and in which environment.
 
 Jupyter's execution cache compares notebooks only. Here it has a folder of its own for each state of
-the package, the pins and Python, so that a change of any of them runs every notebook again.
+the two packages, the pins and Python, so that a change of any of them runs every notebook again.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ENVIRONMENT = {
-    "RNNPEDAGOGY_STATIC": "1",  # prerendered sliders
+    "RNNBOOK_STATIC": "1",  # prerendered sliders
     "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the user's
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
@@ -23,7 +23,8 @@ ENVIRONMENT = {
 def fingerprint(root):
     """Hash what the numbers in a notebook depend on, apart from the notebook."""
     digest = hashlib.sha256(sys.version.encode())
-    sources = [path for path in (root / "rnnpedagogy").rglob("*") if path.is_file()]
+    packages = (root / "rnnpedagogy", root / "book" / "rnnbook")
+    sources = [path for package in packages for path in package.rglob("*") if path.is_file()]
     for path in [*sorted(sources), root / "requirements.txt"]:
         if "__pycache__" not in path.parts and path.exists():
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())

@@ -1,0 +1,1 @@
+"""What the pages of the book need beside the library: figures, sliders, claims, experiments."""
