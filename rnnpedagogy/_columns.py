@@ -39,16 +39,15 @@ class Layout:
         """How many sequences share one set of parameters."""
         return math.prod(self.batch[axis] for axis in self.averaged_axes)
 
-    def weight(self, array, core):
+    def weight(self, array):
         """``(*lead, core axes)`` to ``(core axes, *lead)``, the leading axes padded to the batch's.
 
         With one parameter set a vector becomes a column, so that it broadcasts over the batch.
         """
-        shape = array.shape[array.ndim - core :]
+        core = array.ndim - len(self.lead)
         if self.shared:
-            return array.reshape(shape if core == 2 else (-1, 1))
-        lead = array.shape[: array.ndim - core]
-        array = array.reshape((1,) * (len(self.batch) - len(lead)) + array.shape)
+            return array.reshape(array.shape[len(self.lead) :] if core == 2 else (-1, 1))
+        array = array.reshape((1,) * (len(self.batch) - len(self.lead)) + array.shape)
         return np.ascontiguousarray(np.moveaxis(array, range(-core, 0), range(core)))
 
     def columns(self, array, dtype):
@@ -129,18 +128,3 @@ def with_ones(columns):
     """``[u_t; 1]``, the columns with a row of ones below."""
     ones = np.ones((len(columns), 1, *columns.shape[2:]), columns.dtype)
     return np.concatenate([columns, ones], axis=1)
-
-
-def tanh(z, out):
-    """``tanh(z)`` into ``out``; of a complex number to first order in the imaginary part.
-
-    ``tanh(a + ib) = t + ib(1 − t²) + O(b²)`` with ``t = tanh(a)``: for the complex step, whose
-    imaginary part is below ``1e-20``, this is exact to rounding, while the library's complex tanh
-    is not needed.
-    """
-    if not np.iscomplexobj(z):
-        return np.tanh(z, out=out)
-    t = np.tanh(z.real)
-    out.imag = z.imag * (1 - t * t)
-    out.real = t
-    return out

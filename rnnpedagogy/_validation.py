@@ -30,6 +30,13 @@ def fraction(name, value):
     return number
 
 
+def generator(name, value):
+    """Return ``value``, or raise if it is not a random number generator of NumPy."""
+    if not isinstance(value, np.random.Generator):
+        raise TypeError(f"{name} must be a numpy.random.Generator, got {value!r}")
+    return value
+
+
 def choice(name, value, allowed):
     """Return ``value``, or raise if it is not one of ``allowed``."""
     if not isinstance(value, str) or value not in allowed:

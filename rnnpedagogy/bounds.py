@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from rnnpedagogy._validation import integer_array, non_negative, parameter_names
-from rnnpedagogy.cells import GRU, LSTM, Elman
+from rnnpedagogy.cells import ACTIVATIONS, GRU, LSTM, Elman
 
 
 class _Constants:
@@ -95,19 +95,10 @@ class _Bound:
 
     def through(self, activation):
         """``φ(v)``, entry by entry, by the chain rule."""
-        size, slope, curvature = ACTIVATION_BOUNDS[activation]
+        phi = ACTIVATIONS[activation]
         crossed = np.outer(self.first, self.first)
-        second = curvature * crossed + slope * self.second
-        return _Bound(float(size(self.sup)), slope * self.first, second)
-
-
-# Of each activation φ: the largest |φ(z)| for |z| up to a bound, and sup |φ'|, sup |φ''|.
-ACTIVATION_BOUNDS = {
-    "tanh": (np.tanh, 1.0, 4 / (3 * math.sqrt(3))),
-    "sigmoid": (lambda size: 0.5 + 0.5 * np.tanh(0.5 * size), 0.25, 1 / (6 * math.sqrt(3))),
-    "softsign": (lambda size: size / (1 + size), 1.0, 2.0),
-    "identity": (lambda size: size, 1.0, 0.0),
-}
+        second = phi.sharpest * crossed + phi.steepest * self.second
+        return _Bound(float(phi.largest(self.sup)), phi.steepest * self.first, second)
 
 
 def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=None, names=None):

@@ -5,8 +5,8 @@ import numpy as np
 
 from rnnpedagogy._columns import align, multiply_all
 from rnnpedagogy._validation import broadcast_shapes, choice, integer_array, real_array
-from rnnpedagogy.cells import linear
-from rnnpedagogy.rollout import arrange
+from rnnpedagogy.cells import readout
+from rnnpedagogy.rollout import lay_out, weights_of
 
 
 class SquaredError:
@@ -59,6 +59,7 @@ class CrossEntropy:
         return value[..., 0], z
 
 
+READOUT = ("weight_ho", "bias_o")
 LOSSES = {"squared error": SquaredError, "cross-entropy": CrossEntropy}
 
 
@@ -112,14 +113,16 @@ class Cost:
         self.loss = LOSSES[choice("loss", loss, tuple(LOSSES))]()
         self.at = choice("at", at, ("all", "last"))
         self.targets = self.loss.check_targets(targets, None, self.steps)
-        batch = broadcast_shapes(
+        self.batch = broadcast_shapes(
             "the batch axes of state, inputs and targets",
             self.state.shape[:-1],
             self.inputs.shape[1:-1],
             self.loss.batch_shape(self.targets),
         )
-        if 0 in batch:
-            raise ValueError(f"the batch must hold at least one sequence, got batch axes {batch}")
+        if 0 in self.batch:
+            raise ValueError(
+                f"the batch must hold at least one sequence, got batch axes {self.batch}"
+            )
 
     @property
     def steps(self):
@@ -135,8 +138,9 @@ class Cost:
 
     def __call__(self, params):
         """``V(θ)``, with the leading axes of the parameters, if they have any."""
-        run = self.prepare(params)
-        return sum(self.evaluate(run, states, segment)[0] for segment, states, _ in run.segments())
+        run, _ = self.lay_out(*self.check_params(params))
+        parts = (self.value_and_slope(run, states, at) for at, states, _ in run.segments())
+        return sum(value for value, _ in parts)
 
     def step_by_step(self, params):
         """``V(θ)`` as it is defined, one readable step at a time; differentiable by autograd."""
@@ -145,7 +149,7 @@ class Cost:
             self.inputs, self.targets, self.step_weights, strict=True
         ):
             state = self.cell.step(params, state, inputs)
-            outputs = linear(params["weight_ho"], self.cell.hidden(state)) + params["bias_o"]
+            outputs = readout(params, self.cell.hidden(state))
             value = value + weight * anp.mean(self.loss.value(outputs, targets))
         return value
 
@@ -154,7 +158,7 @@ class Cost:
 
         ``single`` names the caller if that takes one parameter set only.
         """
-        missing = [name for name in ("weight_ho", "bias_o") if name not in params]
+        missing = [name for name in READOUT if name not in params]
         if missing:
             raise ValueError(
                 f"params must include a linear readout: {' and '.join(missing)} missing"
@@ -167,24 +171,31 @@ class Cost:
             raise ValueError(f"{single} takes one parameter set, got leading axes of shape {lead}")
         return params, lead
 
-    def prepare(self, params):
-        """Check ``params`` and lay everything out for the fast passes."""
-        return self.arrange(*self.check_params(params))
+    def lay_out(self, params, lead):
+        """The `Run` at parameters that are known to be good, or complex, and the way back to them.
 
-    def arrange(self, params, lead):
-        """`prepare` without the checks, for parameters that are known to be good, or complex."""
-        batch = self.loss.batch_shape(self.targets)
-        return arrange(self.cell, params, lead, self.state, self.inputs, extra_batch=batch)
+        That is `Cell.reparametrise`'s ``pull_back``, for the gradients in the cell's weights.
+        """
+        weights, pull_back = weights_of(self.cell, params)
+        run = lay_out(
+            self.cell,
+            weights,
+            lead,
+            self.state,
+            self.inputs,
+            output_weights={name: params[name] for name in READOUT},
+            batch=self.loss.batch_shape(self.targets),
+        )
+        return run, pull_back
 
-    def evaluate(self, run, states, segment):
+    def value_and_slope(self, run, states, segment):
         """The part of ``V`` that a segment of the steps adds, and its derivative in the outputs.
 
         ``states`` runs from the state before the segment to the one at its end, in the inner
         layout; the derivative has the shape ``(steps, …, p)``.
         """
-        hidden = states[1:, : self.cell.hidden_size]
-        columns = multiply_all(run.weights["weight_ho"], hidden)
-        columns += run.weights["bias_o"]
+        columns = multiply_all(run.output_weights["weight_ho"], states[1:, self.cell.hidden_part])
+        columns += run.output_weights["bias_o"]
         outputs = run.layout.rows(columns)
         own = len(self.loss.batch_shape(self.targets))
         targets = align(self.targets[segment], self.targets.ndim - own + len(run.layout.batch))

@@ -1,14 +1,15 @@
 """Derivatives of the cost and of the trajectory: backwards, forwards, and second order."""
 
 from dataclasses import dataclass
-from math import comb, isqrt, prod
+from math import isqrt, prod
 
 import numpy as np
 
-from rnnpedagogy._columns import align, multiply_all, with_ones
-from rnnpedagogy._validation import broadcast_shapes, real_array
-from rnnpedagogy.cells import flatten, unflatten
-from rnnpedagogy.rollout import arrange, core_axes, prepare
+from rnnpedagogy._columns import Layout, align, multiply_all
+from rnnpedagogy._validation import real_array
+from rnnpedagogy.cells import readout, unflatten
+from rnnpedagogy.cells.cell import pad_leading
+from rnnpedagogy.rollout import checked, lay_out, weights_of
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,8 @@ def bptt(cost, params, *, initial_state=False, inputs=False, checkpoint=False):
 
 
 def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=False):
-    run = cost.arrange(params, lead)
-    if checkpoint:
-        segments = run.segments(isqrt(cost.steps - 1) + 1)
-        kept = [(segment, states[0].copy(), None) for segment, states, _ in segments]
-    else:
-        kept = list(run.segments())
-
+    run, pull_back = cost.lay_out(params, lead)
+    kept = list(_checkpoints(run) if checkpoint else run.segments())
     value, total, from_inputs = 0.0, {}, []
     d_state = np.zeros_like(run.state)
     while kept:
@@ -100,51 +96,44 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
             states, tape = run.forward(states, run.inputs[segment])
         if segment.stop == cost.steps:
             last_state = run.layout.rows(states[-1:].copy())[0]
-        part, d_outputs = cost.evaluate(run, states, segment)
+        part, d_outputs = cost.value_and_slope(run, states, segment)
         d_outputs = run.layout.columns(d_outputs, states.dtype)
-        d_hidden = multiply_all(run.weights["weight_ho"].swapaxes(0, 1), d_outputs)
-        d_inputs, d_recurrent, d_state = run.cell._backward(
-            run.weights, tape, states, d_hidden, d_state
+        d_hidden = multiply_all(run.output_weights["weight_ho"].swapaxes(0, 1), d_outputs)
+        terms, d_u, d_state = run.backward(
+            run.inputs[segment], states, tape, d_hidden, d_state, of_inputs=inputs
         )
-        value = value + part
-        terms = _cell_terms(run, run.inputs[segment], states, d_inputs, d_recurrent)
-        hidden = states[1:, : run.cell.hidden_size]
-        terms["weight_ho"] = run.layout.outer_sum(d_outputs, hidden)
+        terms["weight_ho"] = run.layout.outer_sum(d_outputs, states[1:, cost.cell.hidden_part])
         terms["bias_o"] = run.layout.bias_sum(d_outputs)
+        value = value + part
         for name, term in terms.items():
             total[name] = total.get(name, 0) + term
         if inputs:
-            d_u = multiply_all(run.weights["weight_ih"].swapaxes(0, 1), d_inputs)
-            own = cost.inputs.shape[1:-1]
-            from_inputs.append(_sum_to(run.layout, run.layout.rows(d_u), own))
+            from_inputs.append(_sum_to(run.layout, d_u, cost.inputs.shape[1:-1]))
 
-    d_start = None
-    if initial_state:
-        rows = run.layout.rows(d_state[np.newaxis])
-        d_start = _sum_to(run.layout, rows, cost.state.shape[:-1])[0]
-    total = run.pull_back(total)
+    output_terms = {name: total.pop(name) for name in run.output_weights}
+    total = pull_back(total) | output_terms
+    d_start = _sum_to(run.layout, d_state[np.newaxis], cost.state.shape[:-1])[0]
     return Gradient(
         value=value,
         params={name: total[name] for name in params},
         last_state=last_state,
-        state=d_start,
+        state=d_start if initial_state else None,
         inputs=np.concatenate(from_inputs[::-1]) if inputs else None,
     )
 
 
-def _cell_terms(run, inputs, states, d_inputs, d_recurrent):
-    """``Σ_t B_tᵀ λ_t`` of one segment, from the adjoints of ``W_ih u + bias`` and of ``W_hh h``."""
-    layout, hidden = run.layout, states[:-1, : run.cell.hidden_size]
-    affine = layout.outer_sum(d_inputs, with_ones(run.input_columns(inputs)))
-    return {
-        "weight_ih": affine[..., :-1],
-        "weight_hh": layout.outer_sum(d_recurrent, hidden),
-        "bias": affine[..., -1],
-    } | run.cell.extra_gradients(d_recurrent, states, layout)
+def _checkpoints(run):
+    """Segments of ``⌈√N⌉`` steps, of which only the first state is kept."""
+    for segment, states, _ in run.segments(isqrt(len(run.inputs) - 1) + 1):
+        yield segment, states[0].copy(), None
 
 
-def _sum_to(layout, rows, own):
-    """Sum ``(T, …, F)`` over sequences that share what has the batch axes ``own`` of its own."""
+def _sum_to(layout, columns, own):
+    """Sum ``(T, F, columns)`` over sequences that share what has the batch axes ``own`` of its own.
+
+    Returns the outer layout, ``(T, …, F)``.
+    """
+    rows = layout.rows(columns)
     padded = (1,) * (len(layout.batch) - len(own)) + own
     shared = tuple(1 + axis for axis in layout.averaged_axes if padded[axis] == 1)
     rows = rows.sum(axis=shared, keepdims=True)
@@ -189,48 +178,48 @@ def rtrl(cost, params, *, initial_state=False):
     networks, Neural Computation 1 (1989).
     """
     params, _ = cost.check_params(params, single="rtrl")
-    cell, loss = cost.cell, cost.loss
-    cell_params, pull_back = cell.weights({name: params[name] for name in cell.param_shapes()})
-    layout = cost.arrange(params, ()).layout
-    batch = layout.batch
+    cell, loss, batch = cost.cell, cost.loss, cost.batch
+    cell_weights, pull_back = weights_of(cell, params)
     dtype = np.result_type(cost.state, cost.inputs, *params.values())
-    n, d = cell.state_size, sum(array.size for array in cell_params.values())
+    n, d = cell.state_size, sum(array.size for array in cell_weights.values())
     state = np.broadcast_to(cost.state, (*batch, n)).astype(dtype)
     # With the initial state asked for, X has n more columns, which start from the identity.
     X = np.zeros((*batch, n, d + n if initial_state else d), dtype)
     X[..., d:] = np.eye(n, X.shape[-1] - d)
-    weights = (cost.step_weights / prod(batch)).astype(dtype)
+    step_weights = (cost.step_weights / prod(batch)).astype(dtype)
 
     value, by_column = 0.0, np.zeros((*batch, X.shape[-1]), dtype)
-    readout = {name: np.zeros_like(params[name], dtype) for name in ("weight_ho", "bias_o")}
-    for inputs, targets, weight in zip(cost.inputs, cost.targets, weights, strict=True):
-        state, A, B = _one_step(cell, cell_params, state, inputs)
+    total = {name: np.zeros_like(params[name], dtype) for name in ("weight_ho", "bias_o")}
+    for inputs, targets, weight in zip(cost.inputs, cost.targets, step_weights, strict=True):
+        state, A, B = _one_step(cell, cell_weights, state, inputs)
         X = A @ X
         X[..., :d] += B
-        h, X_h = cell.hidden(state), X[..., : cell.hidden_size, :]
-        outputs = h @ params["weight_ho"].T + params["bias_o"]
-        losses, slopes = loss.value_and_slope(outputs, targets)
+        h = cell.hidden(state)
+        losses, slopes = loss.value_and_slope(readout(params, h), targets)
         value = value + weight * losses.sum()
         d_outputs = weight * slopes
-        by_column += np.einsum("...h,...hd->...d", d_outputs @ params["weight_ho"], X_h)
+        d_hidden = d_outputs @ params["weight_ho"]
+        by_column += np.einsum("...h,...hd->...d", d_hidden, X[..., cell.hidden_part, :])
         flat = d_outputs.reshape(-1, d_outputs.shape[-1])
-        readout["weight_ho"] += flat.T @ h.reshape(-1, h.shape[-1])
-        readout["bias_o"] += flat.sum(axis=0)
+        total["weight_ho"] += flat.T @ h.reshape(-1, h.shape[-1])
+        total["bias_o"] += flat.sum(axis=0)
 
-    gradient = unflatten(by_column[..., :d].reshape(-1, d).sum(axis=0), cell_params)
-    gradient = pull_back(gradient) | readout
+    gradient = unflatten(by_column[..., :d].reshape(-1, d).sum(axis=0), cell_weights)
+    total |= pull_back(gradient)
     d_start = None
     if initial_state:
-        d_start = _sum_to(layout, by_column[np.newaxis, ..., d:], cost.state.shape[:-1])[0]
+        layout = Layout((), batch)
+        columns = layout.columns(by_column[np.newaxis, ..., d:], dtype)
+        d_start = _sum_to(layout, columns, cost.state.shape[:-1])[0]
     return Gradient(
         value=value,
-        params={name: gradient[name] for name in params},
+        params={name: total[name] for name in params},
         last_state=state,
         state=d_start,
     )
 
 
-def _one_step(cell, params, state, inputs):
+def _one_step(cell, weights, state, inputs):
     """One step and its derivatives ``A = ∂x'/∂x`` and ``B = ∂x'/∂θ``, for one parameter set.
 
     The step is pulled back from each unit vector of the state, an extra batch axis of length ``n``.
@@ -238,27 +227,29 @@ def _one_step(cell, params, state, inputs):
     those sets are the rows of ``B``.
     """
     own = (*state.shape[:-1], cell.state_size)
-    sets = {name: np.broadcast_to(array, own + array.shape) for name, array in params.items()}
-    run, states, (d_inputs, d_recurrent, d_state) = _pull_back_units(cell, sets, own, state, inputs)
-    terms = _cell_terms(run, run.inputs, states, d_inputs, d_recurrent)
-    A = run.layout.rows(d_state[np.newaxis])[0]
-    B = np.concatenate([terms[name].reshape(*own, -1) for name in params], axis=-1)
-    return run.layout.rows(states[1:])[0, ..., 0, :], A, B
+    sets = {name: np.broadcast_to(array, own + array.shape) for name, array in weights.items()}
+    after, A, gradient = _pull_back_units(cell, sets, own, state, inputs)
+    return after, A, np.concatenate([gradient[name].reshape(*own, -1) for name in weights], axis=-1)
 
 
-def _pull_back_units(cell, params, lead, state, inputs):
-    """The adjoints of one step for each unit vector of the new state: the last axis of the batch.
+def _pull_back_units(cell, weights, lead, state, inputs, *, of_weights=True):
+    """One step, pulled back from each unit vector of the new state: the last axis of the batch.
 
-    ``state`` and ``inputs`` have no time axis; ``lead``, the leading axes of the parameters, ends
-    with the axis of the unit vectors.
+    ``state`` and ``inputs`` have no time axis; ``lead``, the leading axes of the weights, ends
+    with the axis of the unit vectors. Returns the state after the step, the Jacobian and, if
+    wanted, the gradients in the weights.
     """
     n = cell.state_size
     state, inputs = state[..., np.newaxis, :], inputs[np.newaxis, ..., np.newaxis, :]
-    run = arrange(cell, params, lead, state, inputs, extra_batch=(n,))
+    run = lay_out(cell, weights, lead, state, inputs, batch=(n,))
     states, tape = run.forward(run.state, run.inputs)
     units = run.layout.columns(np.eye(n)[np.newaxis], states.dtype)[0]
-    nothing = np.zeros_like(states[1:, : cell.hidden_size])
-    return run, states, cell._backward(run.weights, tape, states, nothing, units)
+    nothing = np.zeros_like(states[1:, cell.hidden_part])
+    gradient, _, d_state = run.backward(
+        run.inputs, states, tape, nothing, units, of_weights=of_weights
+    )
+    rows = run.layout.rows
+    return rows(states[1:])[0, ..., 0, :], rows(d_state[np.newaxis])[0], gradient
 
 
 def state_jacobians(cell, params, state, inputs):
@@ -281,24 +272,22 @@ def state_jacobians(cell, params, state, inputs):
     ValueError, TypeError
         As for `rollout`.
     """
-    run = prepare(cell, params, state, inputs)
+    weights, lead, state, inputs = checked(cell, params, state, inputs)
+    run = lay_out(cell, weights, lead, state, inputs)
     columns, _ = run.forward(run.state, run.inputs)
     states = run.layout.rows(columns)
     steps, *batch, n = states[1:].shape
     # One step from every state of the trajectory: time becomes the first axis of the batch, the
     # unit vectors of the state the last one.
-    inputs = np.broadcast_to(align(run.inputs, states.ndim), (steps, *batch, cell.input_size))
-    weights, _ = cell.weights({name: params[name] for name in cell.param_shapes()})
-    sets = {name: np.expand_dims(weights[name], -core_axes(name) - 1) for name in weights}
-    lead = (*run.layout.lead, 1)
+    inputs = np.broadcast_to(align(inputs, states.ndim), (steps, *batch, cell.input_size))
+    sets = {name: np.expand_dims(array, len(lead)) for name, array in weights.items()}
     jacobians = np.empty((steps, *batch, n, n), states.dtype)
     chunk = max(1, 2**18 // (n * cell.gates * states[0].size))  # fits the cache
     for k in range(0, steps, chunk):
         some = slice(k, min(k + chunk, steps))
-        unit_run, _, (_, _, d_state) = _pull_back_units(
-            cell, sets, lead, states[some], inputs[some]
-        )
-        jacobians[some] = unit_run.layout.rows(d_state[np.newaxis])[0]
+        jacobians[some] = _pull_back_units(
+            cell, sets, (*lead, 1), states[some], inputs[some], of_weights=False
+        )[1]
     return states[1:], jacobians
 
 
@@ -402,7 +391,7 @@ def hessian_vector_product(cost, params, vector):
     W. Squire, G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM
     Review 40 (1998).
     """
-    params, lead = cost.check_params(params)
+    params, _ = cost.check_params(params)
     if vector.keys() != params.keys():
         raise ValueError(f"vector must have the keys {sorted(params)}, got {sorted(vector)}")
     shapes = cost.cell.param_shapes(params["bias_o"].shape[-1])
@@ -411,128 +400,10 @@ def hessian_vector_product(cost, params, vector):
         for name in params
     }
     size = max(np.abs(array).max(initial=0.0) for array in vector.values()) or 1.0
-    leads = (v.shape[: v.ndim - len(shapes[name])] for name, v in vector.items())
-    lead = broadcast_shapes("the leading axes of params and vector", lead, *leads)
     single = np.result_type(*params.values(), *vector.values()) == np.float32
     step = 1e-20 if single else 1e-100
+    both = "params and vector"
+    vector, _ = pad_leading(vector, shapes, both)
     moved = {name: params[name] + 1j * step * (vector[name] / size) for name in params}
-    gradient = _bptt(cost, moved, lead)
+    gradient = _bptt(cost, *pad_leading(moved, shapes, both))
     return {name: array.imag / step * size for name, array in gradient.params.items()}
-
-
-@dataclass(frozen=True)
-class GradientCheck:
-    """A directional derivative, from a gradient and from a central difference.
-
-    Attributes
-    ----------
-    derivative, difference : float
-        ``⟨∇V, v⟩`` and ``(V(θ + hv) − V(θ − hv)) / 2h``.
-    error, bound : float
-        Their distance, and how large it may be: ``safety · (truncation + rounding)``.
-    step : float
-        The step ``h``, chosen where truncation and rounding balance.
-    truncation, rounding : float
-        Estimates of the two errors of the central difference at that step.
-    """
-
-    derivative: float
-    difference: float
-    error: float
-    bound: float
-    step: float
-    truncation: float
-    rounding: float
-
-    @property
-    def passed(self):
-        """Whether the error is within its bound."""
-        return self.error <= self.bound
-
-
-def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
-    r"""Compare a gradient with a central difference along a random direction, with an error bound.
-
-    With :math:`\varphi(s) = V(\theta + s v)`, :math:`\|v\| = 1`, the central difference errs by
-    about :math:`h^2 |\varphi'''| / 6 + \sigma / h`. The third derivative comes from Hessian-vector
-    products at two points, the noise ``σ`` of the evaluated cost from a table of differences of
-    nearby values.
-
-    Parameters
-    ----------
-    cost : Cost
-        The function ``V``.
-    params : dict of array
-        The point ``θ``, without leading axes.
-    rng : numpy.random.Generator
-        Draws the direction.
-    gradient : dict of array, optional
-        The gradient to be checked; that of `bptt` if not given.
-    safety : float
-        Factor between the estimated error and the bound.
-
-    Returns
-    -------
-    GradientCheck
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters do not fit the cost.
-
-    References
-    ----------
-    The noise estimate follows J. Moré, S. Wild, Estimating computational noise, SIAM J. Sci.
-    Comput. 33 (2011).
-    """
-    params, _ = cost.check_params(params, single="check_gradient")
-    theta = flatten(params)
-    eps = float(np.finfo(theta.dtype).eps)
-    v = rng.normal(size=theta.size).astype(theta.dtype)
-    v /= np.linalg.norm(v)
-    batch_axes = (1,) * len(cost.arrange(params, ()).layout.batch)
-
-    def along(steps):
-        points = theta + np.asarray(steps, theta.dtype).reshape(-1, *batch_axes, 1) * v
-        return cost(unflatten(points, params)).ravel()
-
-    def curvature(s):
-        moved = unflatten((theta + s * v).astype(theta.dtype), params)
-        return float(flatten(hessian_vector_product(cost, moved, unflatten(v, params))) @ v)
-
-    noise = max(_noise(along(eps ** (2 / 3) * np.arange(9))), eps * abs(float(cost(params))))
-    apart = eps ** (1 / 3)
-    third = abs(curvature(apart) - curvature(-apart)) / (2 * apart)
-    step = min((3 * noise / third) ** (1 / 3) if third > 0 else np.inf, 1e-2)
-    plus, minus = along([step, -step])
-    difference = float(plus - minus) / (2 * step)
-    gradient = bptt(cost, params).params if gradient is None else gradient
-    if gradient.keys() != params.keys():
-        raise ValueError(f"gradient must have the keys {sorted(params)}, got {sorted(gradient)}")
-    gradient = {
-        name: real_array(f"gradient[{name!r}]", gradient[name], shape=array.shape)
-        for name, array in params.items()
-    }
-    derivative = float(flatten(gradient) @ v)
-    truncation, rounding = step**2 * third / 6, noise / step
-    return GradientCheck(
-        derivative=derivative,
-        difference=difference,
-        error=abs(derivative - difference),
-        bound=safety * (truncation + rounding),
-        step=step,
-        truncation=truncation,
-        rounding=rounding,
-    )
-
-
-def _noise(values):
-    """Standard deviation of the rounding noise in equally spaced values of a smooth function.
-
-    The k-th difference of independent noise of variance ``σ²`` has variance ``binom(2k, k) σ²``,
-    while a smooth function leaves almost nothing in high differences. The median over several ``k``
-    is taken.
-    """
-    orders = range(3, len(values) - 1)
-    estimates = [np.sqrt(np.mean(np.diff(values, k) ** 2) / comb(2 * k, k)) for k in orders]
-    return float(np.median(estimates))

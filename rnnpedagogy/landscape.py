@@ -223,7 +223,7 @@ def _points(cost, params, directions, coordinates, *, kept=SHORTEST):
     """
     batch, floats = (), sum(array.size for array in params.values())
     if isinstance(cost, Cost):
-        batch = cost.arrange(params, ()).layout.batch
+        batch = cost.batch
         width = cost.cell.gates * cost.cell.hidden_size + cost.cell.state_size
         floats += kept * width * math.prod(batch)
     chunk = max(1, FLOATS // max(1, floats))

@@ -295,13 +295,11 @@ class OrthogonalRNN(Elman):
         z = linear(params["weight_ih"], inputs) + linear(rotation, state)
         if self.activation == "modrelu":
             return modrelu(z, params["bias"])
-        return ACTIVATIONS[self.activation](z + params["bias"])
+        return ACTIVATIONS[self.activation].value(z + params["bias"])
 
-    def weights(self, params):
-        if "weight_hh" in params:
-            return super().weights(params)
+    def reparametrise(self, params):
         W, from_matrix = _rotation(skew_matrix(params["skew"]))
-        weights = {name: params[name] for name in params if name != "skew"} | {"weight_hh": W}
+        weights = {"weight_ih": params["weight_ih"], "weight_hh": W, "bias": params["bias"]}
         inside = self.activation == "modrelu"
         if inside:
             weights |= {"bias": np.zeros_like(params["bias"]), "bias_inside": params["bias"]}
@@ -309,19 +307,18 @@ class OrthogonalRNN(Elman):
 
         def pull_back(gradient):
             Z = from_matrix(gradient["weight_hh"])
-            back = gradient | {"skew": (Z - Z.swapaxes(-1, -2))[above]}
-            if inside:
-                back["bias"] = back["bias_inside"]
-            return {name: back[name] for name in back if name not in ("weight_hh", "bias_inside")}
+            return {
+                "skew": (Z - Z.swapaxes(-1, -2))[above],
+                "weight_ih": gradient["weight_ih"],
+                "bias": gradient["bias_inside" if inside else "bias"],
+            }
 
         return weights, pull_back
 
-    def extra_gradients(self, d_recurrent, states, layout):
+    def _extra_gradients(self, d_recurrent, states, layout):
         if self.activation != "modrelu":
             return {}
         return {"bias_inside": layout.bias_sum(np.sign(states[1:].real) * d_recurrent)}
-
-    _forward, _backward = Elman._forward, Elman._backward  # with the activation and slopes below
 
     def _activate(self, weights, z):
         if self.activation == "modrelu":

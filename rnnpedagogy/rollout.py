@@ -1,12 +1,12 @@
 """Running a cell over time, over batches of inputs, of initial states and of parameters."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._columns import Layout, affine_all
+from rnnpedagogy._columns import Layout
 from rnnpedagogy._validation import broadcast_shapes, real_array
+from rnnpedagogy.cells import Cell, readout
 
 
 def rollout(cell, params, state, inputs):
@@ -37,7 +37,7 @@ def rollout(cell, params, state, inputs):
         If a shape does not fit the cell, a sequence is empty, or a value is not a finite real
         float.
     """
-    run = prepare(cell, params, state, inputs)
+    run = lay_out(cell, *checked(cell, params, state, inputs))
     states = np.empty((len(run.inputs), *run.state.shape), run.state.dtype)
     for segment, part, _ in run.segments():
         states[segment] = part[1:]
@@ -70,8 +70,7 @@ def outputs(cell, params, states):
         raise ValueError("params must include a linear readout, weight_ho and bias_o")
     states = real_array("states", states, shape=("time", ..., cell.state_size))
     broadcast_shapes("the leading axes of parameters and states", lead, states.shape[1:-1])
-    hidden = cell.hidden(states)
-    return np.einsum("...ph,...h->...p", params["weight_ho"], hidden) + params["bias_o"]
+    return readout(params, cell.hidden(states))
 
 
 CACHE = 2**21  # bytes of gates in a segment of a run …
@@ -80,26 +79,28 @@ SHORTEST = 8  # … and its steps, at least
 
 @dataclass(frozen=True)
 class Run:
-    """A cell, its weights and its data in the inner layout, ready for fast passes."""
+    """A cell, its weights and its data in the inner layout, ready for passes over time."""
 
-    cell: object
+    cell: Cell
     layout: Layout
-    weights: dict
+    weights: object  # as the cell lays them out
+    output_weights: dict  # weight_ho and bias_o in the inner layout, if there are any
     state: np.ndarray  # (n, columns)
     inputs: np.ndarray  # (N, …, m), outer layout: converted segment by segment
-    pull_back: Callable  # gradients in the weights to gradients in the parameters
-
-    def input_columns(self, inputs):
-        """A segment of inputs in the inner layout."""
-        return self.layout.columns(inputs, self.state.dtype)
 
     def forward(self, state, inputs):
-        """States ``x_0 … x_N``, shape ``(N + 1, n, columns)``, and what the adjoint needs."""
-        weight_ih, bias = self.weights["weight_ih"], self.weights["bias"]
-        drive = affine_all(weight_ih, bias, self.input_columns(inputs))
-        states = np.empty((len(drive) + 1, *state.shape), state.dtype)
+        """States ``x_0 … x_N``, shape ``(N + 1, n, columns)``, and what `backward` needs."""
+        inputs = self.layout.columns(inputs, self.state.dtype)
+        states = np.empty((len(inputs) + 1, *state.shape), state.dtype)
         states[0] = state
-        return states, self.cell._forward(self.weights, drive, states)
+        return states, self.cell.forward(self.weights, self.layout, inputs, states)
+
+    def backward(self, inputs, states, tape, d_hidden, d_state, **wanted):
+        """The adjoint of `forward`, see `Cell.backward`."""
+        inputs = self.layout.columns(inputs, self.state.dtype)
+        return self.cell.backward(
+            self.weights, self.layout, inputs, states, tape, d_hidden, d_state, **wanted
+        )
 
     def segments(self, length=None):
         """Run through all inputs in segments, each a slice of the steps with its `forward`.
@@ -118,30 +119,39 @@ class Run:
             state = states[-1]
 
 
-def prepare(cell, params, state, inputs):
-    """Check the arguments of `rollout` and bring them into the inner layout."""
+def checked(cell, params, state, inputs):
+    """Check the arguments of `rollout`: the weights, their leading axes, state and inputs."""
     params, lead = cell.check_params(params)
     state = real_array("state", state, shape=(..., cell.state_size))
     inputs = real_array("inputs", inputs, shape=("time", ..., cell.input_size))
-    return arrange(cell, params, lead, state, inputs)
+    weights, _ = weights_of(cell, params)
+    return weights, lead, state, inputs
 
 
-def arrange(cell, params, lead, state, inputs, *, extra_batch=()):
-    """`prepare` without the checks, for parameters that are known to be good, or complex."""
-    names = "parameters, state and inputs" + (" and targets" if extra_batch else "")
-    shapes = [lead, state.shape[:-1], inputs.shape[1:-1], extra_batch]
-    batch = broadcast_shapes(f"the leading axes of {names}", *shapes[: None if extra_batch else 3])
-    layout = Layout(lead, batch)
-    dtype = np.result_type(state, inputs, *params.values())
-    weights, pull_back = cell.weights(params)
-    weights = {
-        name: layout.weight(array.astype(dtype, copy=False), core_axes(name))
-        for name, array in weights.items()
-    }
-    state = layout.columns(state[np.newaxis], dtype)[0]
-    return Run(cell, layout, weights, state, inputs, pull_back)
+def weights_of(cell, params):
+    """`Cell.reparametrise` for parameters among which there may be a readout."""
+    return cell.reparametrise({name: params[name] for name in cell.param_shapes()})
 
 
-def core_axes(name):
-    """How many axes a weight has without leading ones: two for a matrix, one for a bias."""
-    return 2 if name.startswith("weight") else 1
+def lay_out(cell, weights, lead, state, inputs, *, output_weights=(), batch=None):
+    """The `Run` of a cell with weights that are known to be good, or complex.
+
+    ``weights`` are those of `weights_of`, with all leading axes ``lead``; ``batch`` holds further
+    axes of sequences, those of the targets or of unit vectors.
+    """
+    names = "parameters, state and inputs" + ("" if batch is None else " and targets")
+    batch = broadcast_shapes(
+        f"the leading axes of {names}", lead, state.shape[:-1], inputs.shape[1:-1], batch or ()
+    )
+    layout, output_weights = Layout(lead, batch), dict(output_weights)
+    dtype = np.result_type(state, inputs, *weights.values(), *output_weights.values())
+    weights = {name: w.astype(dtype, copy=False) for name, w in weights.items()}
+    output_weights = {name: w.astype(dtype, copy=False) for name, w in output_weights.items()}
+    return Run(
+        cell=cell,
+        layout=layout,
+        weights=cell.lay_out(weights, layout),
+        output_weights={name: layout.weight(w) for name, w in output_weights.items()},
+        state=layout.columns(state[np.newaxis], dtype)[0],
+        inputs=inputs,
+    )

@@ -15,6 +15,7 @@ from rnnpedagogy.orthogonal import OrthogonalRNN
 
 CELLS = {
     "tanh": Elman,
+    "sigmoid": lambda m, H: Elman(m, H, activation="sigmoid"),
     "relu": lambda m, H: Elman(m, H, activation="relu"),
     "identity": lambda m, H: Elman(m, H, activation="identity"),
     "LSTM": LSTM,

@@ -48,6 +48,8 @@ def both_ways(cell, params, state, inputs):
     [
         ("tanh", LOG3 / 2, 0.5),
         ("tanh", -LOG3 / 2, -0.5),
+        ("sigmoid", LOG3, 0.75),
+        ("sigmoid", -LOG3, 0.25),
         ("softsign", 3.0, 0.75),
         ("softsign", -3.0, -0.75),
         ("relu", 0.75, 0.75),
@@ -125,7 +127,7 @@ def test_names_and_sizes_are_those_of_the_large_libraries():
         "bias_o": (5,),
     }
     assert GRU(2, 3).param_shapes()["bias_n"] == (3,)
-    assert [CELLS[kind](2, 3).state_size for kind in CELLS] == [3, 3, 3, 6, 3]
+    assert [CELLS[kind](2, 3).state_size for kind in CELLS] == [3, 3, 3, 3, 6, 3]
     np.testing.assert_array_equal(LSTM(2, 3).hidden(np.arange(6)), [0, 1, 2])
     assert LSTM(0, 3).zero_state(dtype=np.float32).dtype == np.float32
     assert repr(Elman(2, 3)) == "Elman(2, 3, activation='tanh')"
@@ -169,7 +171,7 @@ def test_sizes_are_checked(cell, sizes, message):
 
 @pytest.mark.parametrize("activation", ["sine", None, 3, ["tanh"], np.array(["tanh", "relu"])])
 def test_an_unknown_activation_is_refused_with_the_known_ones(activation):
-    message = r"activation must be one of 'tanh', 'softsign', 'relu', 'identity', got "
+    message = r"activation must be one of 'tanh', 'sigmoid', 'softsign', 'relu', 'identity', got "
     with pytest.raises(ValueError, match=message):
         Elman(1, 1, activation=activation)
 
@@ -279,17 +281,6 @@ def test_the_derivatives_of_softsign_are_known_and_right_under_the_complex_step(
     second = hessian_vector_product(V, params, unit)["weight_hh"][0, 0]
     np.testing.assert_allclose(first, 2 * z / size**3, rtol=1e-14)
     np.testing.assert_allclose(second, 2 * size**-4 - 4 * abs(z) * size**-4, rtol=1e-14)
-
-
-def test_a_cell_with_a_step_of_its_own_does_not_run_on_the_code_of_another():
-    class Leaky(Elman):
-        def step(self, params, state, inputs):
-            return 0.5 * state + 0.5 * super().step(params, state, inputs)
-
-    cell = Leaky(1, 2)
-    params = cell.init_params(np.random.default_rng(0))
-    with pytest.raises(NotImplementedError, match="Leaky has no fast code, only a step"):
-        rollout(cell, params, cell.zero_state(), np.zeros((3, 1)))
 
 
 @pytest.mark.parametrize("dtype", [int, "float16", complex, "words"])

@@ -28,10 +28,9 @@ from strategies import (
 
 from rnnpedagogy.cells import Elman, flatten, unflatten
 from rnnpedagogy.costs import Cost
+from rnnpedagogy.gradient_check import _noise, check_gradient
 from rnnpedagogy.gradients import (
-    _noise,
     bptt,
-    check_gradient,
     hessian_vector_product,
     jacobian_products,
     rtrl,

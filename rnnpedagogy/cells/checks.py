@@ -1,0 +1,104 @@
+"""Trying a step once, before any run: what is wrong with it is said here, not deep inside."""
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import grad
+
+STEP, CLOSE = 1e-6, 1e-5  # of a central difference, and how near to it a derivative has to be
+
+
+def check_step(cell):
+    """Raise if the step of a cell cannot be run on batches, or cannot be differentiated.
+
+    It is tried on three parameter sets and six states, once for each cell.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``param_shapes`` holds no shapes; if the step does not run on arrays of these shapes,
+        returns another shape than that of the state, changes its arguments, gives a batch other
+        values than each of its members, cannot be differentiated, or is differentiated wrongly; if
+        ``hidden`` does not select ``H`` entries of the state.
+    """
+    if vars(cell).get("_step_was_tried"):
+        return
+    shapes, rng = cell.param_shapes(), np.random.default_rng(0)
+    if not (isinstance(shapes, dict) and all(map(_is_shape, shapes.values()))):
+        raise TypeError(f"param_shapes of {cell!r} must map names to shapes, got {shapes!r}")
+    params = {name: rng.uniform(-1, 1, (3, *shape)) for name, shape in shapes.items()}
+    states = rng.uniform(-1, 1, (2, 3, cell.state_size))
+    inputs = rng.uniform(-1, 1, (2, 3, cell.input_size))
+    _check_hidden(cell, states)
+    _check_batch(cell, params, states, inputs)
+    _check_derivative(cell, params, states, inputs, rng)
+    cell._step_was_tried = True
+
+
+def _is_shape(shape):
+    return isinstance(shape, tuple) and all(isinstance(n, int | np.integer) for n in shape)
+
+
+def _check_hidden(cell, states):
+    size, at = cell.hidden_size, np.asarray(cell.hidden(np.arange(cell.state_size)))
+    known = at.shape == (size,) and np.isin(at, np.arange(cell.state_size)).all()
+    if not (known and np.array_equal(cell.hidden(states), states[..., at])):
+        raise ValueError(f"hidden of {cell!r} must select {size} entries of the state")
+
+
+def _check_batch(cell, params, states, inputs):
+    kept = states.copy(), inputs.copy()
+    batch = _run(cell, params, states, inputs)
+    for index in np.ndindex(2, 3):
+        own = {name: array[index[1]] for name, array in params.items()}
+        single = _run(cell, own, states[index], inputs[index])
+        if not np.allclose(batch[index], single, rtol=1e-10, atol=1e-10):
+            raise ValueError(
+                f"the step of {cell!r} must treat the members of a batch one by one, got "
+                f"{batch[index]} in a batch and {single} alone"
+            )
+    if not all(map(np.array_equal, kept, (states, inputs))):
+        raise ValueError(f"the step of {cell!r} must not change its arguments")
+
+
+def _run(cell, params, state, inputs):
+    shapes = {name: array.shape for name, array in params.items()}
+    given = f"parameters of shapes {shapes}, state {state.shape} and inputs {inputs.shape}"
+    try:
+        after = cell.step(params, state, inputs)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        raise ValueError(f"the step of {cell!r} does not run on {given}: {error!r}") from error
+    if np.shape(after) != state.shape:
+        raise ValueError(
+            f"the step of {cell!r} must return the shape of the state, "
+            f"got {np.shape(after)} from {given}"
+        )
+    return after
+
+
+def _check_derivative(cell, params, states, inputs, rng):
+    """Compare the slope along a random direction of everything with a central difference."""
+    at = {**params, 0: states, 1: inputs}
+    along = {name: rng.normal(size=array.shape) for name, array in at.items()}
+    weights = rng.normal(size=states.shape)
+
+    def moved(s):
+        new = {name: at[name] + s * along[name] for name in at}
+        state, inputs = new.pop(0), new.pop(1)
+        return anp.sum(weights * cell.step(new, state, inputs))
+
+    try:
+        slope = grad(moved)(0.0)
+    except Exception as error:
+        raise TypeError(
+            f"the step of {cell!r} cannot be differentiated; it must be written with "
+            "autograd.numpy, without float(), assignment in place and plain numpy's own dot, "
+            f"einsum or asarray: {error!r}"
+        ) from error
+    difference = (moved(STEP) - moved(-STEP)) / (2 * STEP)
+    if not abs(slope - difference) <= CLOSE * (1 + abs(difference)):
+        raise ValueError(
+            f"the step of {cell!r} is differentiated wrongly, {slope} where a difference gives "
+            f"{difference}: it must be written with autograd.numpy and be smooth almost everywhere"
+        )
