@@ -5,7 +5,7 @@ from strategies import draw_params, every_cell, every_dtype
 
 from rnnpedagogy.cells import LSTM, Elman
 from rnnpedagogy.dynamics import CellMap, Map, lyapunov_spectrum
-from rnnpedagogy.gradients import state_jacobians
+from rnnpedagogy.jacobians import state_jacobians
 
 EPS = np.finfo(float).eps
 

@@ -19,13 +19,8 @@ from strategies import (
 
 from rnnpedagogy.cells import Elman, flatten, unflatten
 from rnnpedagogy.costs import Cost
-from rnnpedagogy.gradients import (
-    bptt,
-    hessian_vector_product,
-    jacobian_products,
-    rtrl,
-    state_jacobians,
-)
+from rnnpedagogy.gradients import bptt, hessian_vector_product, rtrl
+from rnnpedagogy.jacobians import jacobian_products, state_jacobians
 from rnnpedagogy.orthogonal import (
     OrthogonalRNN,
     expm,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import draw_params, every_dtype, some_examples
 
 from rnnpedagogy.cells import LSTM, sigmoid
-from rnnpedagogy.gradients import state_jacobians
+from rnnpedagogy.jacobians import state_jacobians
 from rnnpedagogy.rollout import rollout
 from rnnpedagogy.stability import (
     INPUT_TO_FORGET,

@@ -1,6 +1,5 @@
 """Activation functions: the value of each, its slope and its bounds, in one place."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,8 +54,8 @@ class Activation:
     ----------
     value : callable
         ``φ(z)``, to be read and to be differentiated automatically.
-    apply : callable
-        ``φ(z)`` in the place of ``z``, fast; also of complex ``z``, to first order.
+    into : callable
+        ``into(z, out)`` writes ``φ(z)`` into ``out``, fast; of complex ``z`` to first order.
     slope : callable
         ``φ'(z)`` from ``h = φ(z)``.
     largest : callable
@@ -66,67 +65,48 @@ class Activation:
     """
 
     value: Callable
-    apply: Callable
+    into: Callable
     slope: Callable
     largest: Callable
     steepest: float
     sharpest: float
 
 
-def _apply_sigmoid(z):
-    z *= 0.5
-    tanh_into(z, out=z)
-    z *= 0.5
-    z += 0.5
+def softsign(z):
+    """``z / (1 + |z|)``."""
+    return z / (1 + absolute(z))
 
 
-def _apply_softsign(z):
-    z /= 1 + absolute(z)
+def relu(z):
+    """``max(z, 0)``, with slope zero at zero, as in the fast code."""
+    return anp.where(anp.real(z) > 0, z, 0.0)
 
 
-def _apply_relu(z):
-    z *= z.real > 0
+def _sigmoid_into(z, out):
+    np.multiply(z, 0.5, out=out)
+    tanh_into(out, out)
+    out *= 0.5
+    out += 0.5
 
 
+def _copy_into(z, out):
+    np.copyto(out, z)
+
+
+def _same(size):
+    return size
+
+
+# The names of the columns are those of `Activation`.
 ACTIVATIONS = {
-    "tanh": Activation(
-        value=tanh,
-        apply=lambda z: tanh_into(z, out=z),
-        slope=lambda h: 1 - h * h,
-        largest=np.tanh,
-        steepest=1.0,
-        sharpest=4 / (3 * math.sqrt(3)),
-    ),
-    "sigmoid": Activation(
-        value=sigmoid,
-        apply=_apply_sigmoid,
-        slope=lambda h: h * (1 - h),
-        largest=lambda size: 0.5 + 0.5 * np.tanh(0.5 * size),
-        steepest=0.25,
-        sharpest=1 / (6 * math.sqrt(3)),
-    ),
-    "softsign": Activation(
-        value=lambda z: z / (1 + absolute(z)),
-        apply=_apply_softsign,
-        slope=lambda h: (1 - absolute(h)) ** 2,
-        largest=lambda size: size / (1 + size),
-        steepest=1.0,
-        sharpest=2.0,
-    ),
-    "relu": Activation(
-        value=lambda z: anp.where(anp.real(z) > 0, z, 0.0),  # slope 0 at 0, as in the fast code
-        apply=_apply_relu,
-        slope=lambda h: (h.real > 0).astype(h.dtype),
-        largest=lambda size: size,
-        steepest=1.0,
-        sharpest=math.inf,
-    ),
-    "identity": Activation(
-        value=lambda z: z,
-        apply=lambda z: z,
-        slope=np.ones_like,
-        largest=lambda size: size,
-        steepest=1.0,
-        sharpest=0.0,
-    ),
-}
+    name: Activation(*row)
+    for name, *row in [
+        ("tanh", tanh, tanh_into, lambda h: 1 - h * h, np.tanh, 1.0, 4 / 27**0.5),
+        ("sigmoid", sigmoid, _sigmoid_into, lambda h: h * (1 - h), sigmoid, 0.25, 1 / 108**0.5),
+        ("softsign", softsign, lambda z, out: np.divide(z, 1 + absolute(z), out=out),
+         lambda h: (1 - absolute(h)) ** 2, softsign, 1.0, 2.0),
+        ("relu", relu, lambda z, out: np.multiply(z, z.real > 0, out=out),
+         lambda h: (h.real > 0).astype(h.dtype), _same, 1.0, np.inf),
+        ("identity", _same, _copy_into, np.ones_like, _same, 1.0, 0.0),
+    ]
+}  # fmt: skip

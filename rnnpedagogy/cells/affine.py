@@ -128,7 +128,7 @@ class Elman(AffineCell):
 
     def _activate(self, weights, z):
         """``φ(z)`` in the place of ``z``."""
-        ACTIVATIONS[self.activation].apply(z)
+        ACTIVATIONS[self.activation].into(z, z)
 
     def _backward(self, weights, tape, states, d_hidden, d_state):
         transposed = weights["weight_hh"].swapaxes(0, 1)

@@ -13,6 +13,7 @@ import numpy as np
 from autograd import make_vjp
 from autograd.extend import vspace
 
+from rnnpedagogy._check_step import check_step
 from rnnpedagogy._validation import (
     broadcast_shapes,
     float_type,
@@ -20,7 +21,6 @@ from rnnpedagogy._validation import (
     positive_integer,
     real_array,
 )
-from rnnpedagogy.cells.checks import check_step
 
 #: What a cell says of itself, and the code that may say the same in a faster way.
 EQUATION = {"step", "hidden", "param_shapes", "gates", "blocks"}

@@ -2,6 +2,7 @@
 
 import math
 
+import autograd.numpy as anp
 import numpy as np
 
 
@@ -46,7 +47,7 @@ def unflatten(vector, shapes):
     ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
     if np.shape(vector)[-1:] != (ends[-1],):
         raise ValueError(f"got vector of shape {np.shape(vector)}, expected (…, {ends[-1]})")
-    parts = np.split(vector, ends[:-1], axis=-1)
+    parts = anp.split(vector, ends[:-1], axis=-1)
     return {
         name: part.reshape(part.shape[:-1] + shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)

@@ -1,6 +1,6 @@
 """Layers of cells, one above the other, as one cell."""
 
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import autograd.numpy as anp
 import numpy as np

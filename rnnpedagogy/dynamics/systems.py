@@ -8,7 +8,7 @@ import autograd
 import numpy as np
 
 from rnnpedagogy._validation import real_array
-from rnnpedagogy.gradients import state_jacobians
+from rnnpedagogy.jacobians import state_jacobians
 from rnnpedagogy.rollout import rollout
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from rnnpedagogy._validation import real_array
 from rnnpedagogy.cells import linear
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum, orbit_diagram
-from rnnpedagogy.gradients import state_jacobians
+from rnnpedagogy.jacobians import state_jacobians
 
 
 def _readout(cell, params, states):

@@ -15,7 +15,7 @@ from rnnbook.experiments.networks import (
     summarise,
 )
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
-from rnnpedagogy.gradients import state_jacobians
+from rnnpedagogy.jacobians import state_jacobians
 from rnnpedagogy.rollout import outputs, rollout
 from rnnpedagogy.tasks import Bigram, Grammar, LanguageModel, Unigram, load_corpus
 from rnnpedagogy.tasks.corpora import corpus_of, read_part
