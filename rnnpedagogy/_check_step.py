@@ -48,6 +48,8 @@ def _check_hidden(cell, states):
 def _check_batch(cell, params, states, inputs):
     kept = states.copy(), inputs.copy()
     batch = _run(cell, params, states, inputs)
+    if not all(map(np.array_equal, kept, (states, inputs))):
+        raise ValueError(f"the step of {cell!r} must not change its arguments")
     for index in np.ndindex(2, 3):
         own = {name: array[index[1]] for name, array in params.items()}
         single = _run(cell, own, states[index], inputs[index])
@@ -56,8 +58,6 @@ def _check_batch(cell, params, states, inputs):
                 f"the step of {cell!r} must treat the members of a batch one by one, got "
                 f"{batch[index]} in a batch and {single} alone"
             )
-    if not all(map(np.array_equal, kept, (states, inputs))):
-        raise ValueError(f"the step of {cell!r} must not change its arguments")
 
 
 def _run(cell, params, state, inputs):
@@ -93,8 +93,8 @@ def _check_derivative(cell, params, states, inputs, rng):
     except Exception as error:
         raise TypeError(
             f"the step of {cell!r} cannot be differentiated; it must be written with "
-            "autograd.numpy, without float(), assignment in place and plain numpy's own dot, "
-            f"einsum or asarray: {error!r}"
+            "autograd.numpy, without float(), asarray and assignment in place, where a traced "
+            f"value may arrive: {error!r}"
         ) from error
     difference = (moved(STEP) - moved(-STEP)) / (2 * STEP)
     if not abs(slope - difference) <= CLOSE * (1 + abs(difference)):

@@ -3,13 +3,14 @@
 import numpy as np
 
 from rnnpedagogy._validation import real_array
-from rnnpedagogy.cells import GRU
+from rnnpedagogy.cells import GRU, LSTM, Elman, Stack
 
-LAYERS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+WEIGHTS, BIASES = ("weight_ih", "weight_hh"), ("bias_ih", "bias_hh")
+READOUT = ("weight_ho", "bias_o")
 
 
 def from_torch(cell, state_dict):
-    """The parameters of a one-layer PyTorch network, for a cell of the same kind and size.
+    """The parameters of a PyTorch network, for a cell of the same kind and size.
 
     PyTorch keeps two bias vectors whose sum is all that matters, but for the GRU, where the part of
     ``bias_hh`` that belongs to ``n`` is multiplied with the reset gate: it becomes ``bias_n``. A
@@ -19,11 +20,10 @@ def from_torch(cell, state_dict):
     Parameters
     ----------
     cell : Cell
-        `Elman`, `LSTM` or `GRU`.
+        `Elman`, `LSTM`, `GRU`, or a `Stack` of them for a network of several layers.
     state_dict : mapping of str to array
-        ``weight_ih_l0``, ``weight_hh_l0`` and, both or neither, ``bias_ih_l0`` and ``bias_hh_l0``:
-        anything that
-        ``numpy.asarray`` takes.
+        ``weight_ih_l0``, ``weight_hh_l0`` and, both or neither, ``bias_ih_l0`` and ``bias_hh_l0``,
+        and so on for each layer: anything that ``numpy.asarray`` takes.
 
     Returns
     -------
@@ -32,68 +32,82 @@ def from_torch(cell, state_dict):
     Raises
     ------
     ValueError, TypeError
-        If a key is missing or unknown (several layers, two directions, projections), or a shape
-        does not fit.
+        If a key is missing or unknown (another number of layers, two directions, projections), or
+        a shape does not fit.
     """
+    layers = _layers(cell)
     arrays = {name: np.asarray(value) for name, value in state_dict.items()}
-    unknown = sorted(arrays.keys() - {*LAYERS, "weight_ho", "bias_o"})
-    if unknown:
-        raise ValueError(f"state_dict must hold one layer, {', '.join(LAYERS)}, got also {unknown}")
-    if missing := sorted({*LAYERS[:2]} - arrays.keys()):
-        raise ValueError(f"state_dict must hold {', '.join(LAYERS[:2])}: {missing} missing")
-    if ("bias_ih_l0" in arrays) != ("bias_hh_l0" in arrays):
-        raise ValueError("state_dict must hold both of bias_ih_l0 and bias_hh_l0 or neither")
-    rows = cell.gates * cell.hidden_size
-    weight_ih = real_array("weight_ih_l0", arrays.pop("weight_ih_l0"))
-    zeros = np.zeros(rows, weight_ih.dtype)
-    bias_ih = real_array("bias_ih_l0", arrays.pop("bias_ih_l0", zeros), shape=(rows,))
-    bias_hh = real_array("bias_hh_l0", arrays.pop("bias_hh_l0", zeros), shape=(rows,)).copy()
-    params = {"weight_ih": weight_ih, "weight_hh": arrays.pop("weight_hh_l0")}
-    if isinstance(cell, GRU):
-        params["bias_n"] = bias_hh[2 * cell.hidden_size :].copy()
-        bias_hh[2 * cell.hidden_size :] = 0
-    params["bias"] = bias_ih + bias_hh
-    params, lead = cell.check_params(params | arrays)
+    known = [f"{name}_l{k}" for k in range(len(layers)) for name in WEIGHTS + BIASES]
+    if unknown := sorted(arrays.keys() - {*known, *READOUT}):
+        raise ValueError(
+            f"state_dict must hold the layers of {cell!r} in one direction, {', '.join(known)}, "
+            f"got also {unknown}"
+        )
+    found = [_from_layer(layer, arrays, k) for k, layer in enumerate(layers)]
+    params = cell.by_name(found) if isinstance(cell, Stack) else found[0]
+    params |= {name: arrays[name] for name in READOUT if name in arrays}
+    params, lead = cell.check_params(params)
     if lead:
         raise ValueError(f"from_torch takes one network, got leading axes of shape {lead}")
     return {name: array.copy() for name, array in params.items()}
 
 
 def to_torch(cell, params):
-    """The inverse of `from_torch`: all biases go into ``bias_ih_l0``, but ``bias_n`` of a GRU.
+    """The inverse of `from_torch`: all biases go into ``bias_ih_l…``, but ``bias_n`` of a GRU.
 
     Merging two biases cannot be undone, so the round trip preserves the function, not the numbers.
 
     Parameters
     ----------
     cell : Cell
-        `Elman`, `LSTM` or `GRU`.
+        `Elman`, `LSTM`, `GRU`, or a `Stack` of them.
     params : dict of array
         Parameters without leading axes.
 
     Returns
     -------
     dict of numpy.ndarray
-        ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``; a readout keeps its
-        names.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters do not fit the cell, or have leading axes.
+        ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, and so on for each
+        layer; a readout keeps its names.
     """
+    layers = _layers(cell)
     params, lead = cell.check_params(params)
     if lead:
         raise ValueError(f"to_torch takes one parameter set, got leading axes of shape {lead}")
-    bias_hh = np.zeros_like(params["bias"])
-    if isinstance(cell, GRU):
-        bias_hh[2 * cell.hidden_size :] = params["bias_n"]
-    converted = dict(
-        zip(
-            LAYERS,
-            (params["weight_ih"], params["weight_hh"], params["bias"], bias_hh),
-            strict=True,
-        )
-    )
-    converted |= {name: params[name] for name in ("weight_ho", "bias_o") if name in params}
+    converted = {}
+    for k, own in enumerate(cell.by_layer(params) if isinstance(cell, Stack) else [params]):
+        bias_hh = np.zeros_like(own["bias"])
+        if "bias_n" in own:
+            bias_hh[2 * layers[k].hidden_size :] = own["bias_n"]
+        converted |= {f"{name}_l{k}": own[name] for name in WEIGHTS}
+        converted |= {f"bias_ih_l{k}": own["bias"], f"bias_hh_l{k}": bias_hh}
+    converted |= {name: params[name] for name in READOUT if name in params}
     return {name: array.copy() for name, array in converted.items()}
+
+
+def _layers(cell):
+    layers = cell.cells if isinstance(cell, Stack) else (cell,)
+    if any(type(layer) not in (Elman, LSTM, GRU) for layer in layers):
+        raise TypeError(f"cell must be an Elman, LSTM or GRU, or a Stack of them, got {cell!r}")
+    return layers
+
+
+def _from_layer(cell, arrays, k):
+    """The parameters of one layer under the names of its cell."""
+    weight_ih, weight_hh, bias_ih, bias_hh = (f"{name}_l{k}" for name in WEIGHTS + BIASES)
+    if missing := [name for name in (weight_ih, weight_hh) if name not in arrays]:
+        raise ValueError(f"state_dict must hold {weight_ih}, {weight_hh}: {missing} missing")
+    if (bias_ih in arrays) != (bias_hh in arrays):
+        raise ValueError(f"state_dict must hold both of {bias_ih} and {bias_hh} or neither")
+    rows = cell.gates * cell.hidden_size
+    params = {"weight_ih": real_array(weight_ih, arrays[weight_ih])}
+    params["weight_hh"] = arrays[weight_hh]
+    zeros = np.zeros(rows, params["weight_ih"].dtype)
+    first, second = (
+        real_array(name, arrays.get(name, zeros), shape=(rows,)) for name in (bias_ih, bias_hh)
+    )
+    if type(cell) is GRU:
+        inside = np.arange(rows) >= 2 * cell.hidden_size
+        params["bias_n"] = second[inside]
+        second = np.where(inside, 0, second)
+    return params | {"bias": first + second}

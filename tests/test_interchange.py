@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from strategies import CELLS, assert_same_params, draw_params, every_cell, every_dtype, read_only
 
-from rnnpedagogy.cells import GRU, LSTM, Elman
+from rnnpedagogy.cells import GRU, LSTM, Elman, Stack
 from rnnpedagogy.interchange import from_torch, to_torch
+from rnnpedagogy.orthogonal import OrthogonalRNN
 from rnnpedagogy.rollout import rollout
 
 LIKE_TORCH = ["tanh", "relu", "LSTM", "GRU"]  # PyTorch has no linear recurrent layer
@@ -134,7 +135,12 @@ def test_two_biases_become_one_except_inside_the_reset_product():
         (
             {"weight_ih_l1": np.zeros((12, 3))},
             ValueError,
-            r"one layer, .* got also \['weight_ih_l1'",
+            r"in one direction, .* got also \['weight_ih_l1'",
+        ),
+        (
+            {"weight_ih_l0_reverse": np.zeros((12, 2))},
+            ValueError,
+            r"in one direction, .* got also \['weight_ih_l0_reverse'",
         ),
         ({"weight_hr_l0": np.zeros((2, 3))}, ValueError, r"got also \['weight_hr_l0'\]"),
         ({"weight_hh_l0": None}, ValueError, r"weight_hh_l0: \['weight_hh_l0'\] missing"),
@@ -169,3 +175,14 @@ def test_parameters_that_are_not_one_set_are_refused():
         ValueError, match=r"from_torch takes one network, got leading axes of shape \(2,\)"
     ):
         from_torch(cell, stacked)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [OrthogonalRNN(2, 3), Stack(LSTM(2, 3), OrthogonalRNN(3, 3)), None],
+)
+def test_cells_that_torch_does_not_have_are_refused(cell):
+    with pytest.raises(TypeError, match="cell must be an Elman, LSTM or GRU, or a Stack of them"):
+        to_torch(cell, {})
+    with pytest.raises(TypeError, match="cell must be an Elman, LSTM or GRU, or a Stack of them"):
+        from_torch(cell, {})

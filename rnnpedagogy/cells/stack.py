@@ -51,7 +51,7 @@ class Stack(Cell):
         return self.cells[-1].hidden(state[..., self.parts[-1]])
 
     def param_shapes(self, output_size=None):
-        shapes = self._named([cell.param_shapes() for cell in self.cells])
+        shapes = self.by_name([cell.param_shapes() for cell in self.cells])
         return shapes | self.readout_shapes(output_size)
 
     def init_params(self, rng, *, output_size=None, dtype=np.float64):
@@ -62,7 +62,7 @@ class Stack(Cell):
             for k, cell in enumerate(self.cells)
         ]
         readout = {name: drawn[-1].pop(name) for name in self.readout_shapes(output_size)}
-        return self._named(drawn) | readout
+        return self.by_name(drawn) | readout
 
     def step(self, params, state, inputs):
         after = []
@@ -78,8 +78,8 @@ class Stack(Cell):
             for k, cell in enumerate(self.cells)
         ]
 
-    def _named(self, by_layer):
-        """The inverse of `by_layer`."""
+    def by_name(self, by_layer):
+        """The inverse of `by_layer`: the parameters of all layers, named by layer."""
         return {f"{name}_l{k}": own[name] for k, own in enumerate(by_layer) for name in own}
 
     def reparametrise(self, params):
@@ -87,7 +87,7 @@ class Stack(Cell):
         weights, pull_backs = zip(*(cell.reparametrise(own) for cell, own in by_layer), strict=True)
 
         def pull_back(gradient):
-            return self._named([back(_layer(gradient, k)) for k, back in enumerate(pull_backs)])
+            return self.by_name([back(_layer(gradient, k)) for k, back in enumerate(pull_backs)])
 
         return {(k, name): own[name] for k, own in enumerate(weights) for name in own}, pull_back
 
