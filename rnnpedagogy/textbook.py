@@ -8,7 +8,7 @@ to the cost.
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import grad, jacobian, make_vjp
+from autograd import grad, make_vjp
 
 from rnnpedagogy.cells import flatten, readout, unflatten
 
@@ -104,9 +104,10 @@ def hessian_vector_product(cost, params, vector):
 
 
 def jacobians(f, theta, x, t):
-    """The matrices ``A = ∂f/∂x`` and ``B = ∂f/∂θ``."""
-    A, B = jacobian(f, 1)(theta, x, t), jacobian(f, 0)(theta, x, t)
-    return A.reshape(x.size, x.size), B.reshape(x.size, theta.size)
+    """The matrices ``A = ∂f/∂x`` and ``B = ∂f/∂θ``, row by row."""
+    pull_back, _ = make_vjp(f, (0, 1))(theta, x, t)
+    rows = [pull_back(unit.reshape(x.shape)) for unit in np.eye(x.size)]
+    return np.array([A.ravel() for _, A in rows]), np.array([B for B, _ in rows])
 
 
 def slope_along(function, theta, x, t, v, x_dot):
