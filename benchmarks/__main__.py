@@ -145,6 +145,24 @@ def checkpoints(rounds):
         )
 
 
+class SteppedLSTM(LSTM):
+    """The LSTM without its fast code: any cell runs like this, from its step."""
+
+    step = LSTM.step
+
+
+def generic(rounds):
+    """What the step alone costs: a gradient without the fast code against one with it."""
+    print("\nOne gradient of an LSTM from its step alone / with its fast code, float64")
+    for hidden, batch, length in SIZES:
+        runs = {}
+        for name, make in (("step", SteppedLSTM), ("fast", LSTM)):
+            cost, params = random_cost(make(1, hidden), batch, length, np.float64)
+            runs[name] = lambda cost=cost, params=params: bptt(cost, params)
+        seconds = interleave(runs, rounds=max(3, rounds // 5))
+        print(f"  {hidden}/{batch}/{length}: × {ratio(seconds['step'], seconds['fast']):.1f}")
+
+
 def autograd_product(cost, params):
     product, _ = autograd.make_hvp(cost.step_by_step)(params)
     return product(params)
@@ -328,6 +346,7 @@ def main():
     targets(means)
     length(rounds, 1600 if options.quick else 6400)
     checkpoints(rounds)
+    generic(rounds)
     hessian(rounds)
     sweep(rounds)
     training(max(3, rounds // 5))

@@ -137,11 +137,6 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
     Returns
     -------
     StepBounds
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a bound is negative or not finite, a name is unknown, or the cell has no such bounds.
     """
     if type(cell) not in _STEPS:
         raise TypeError(
@@ -276,11 +271,6 @@ def readout_bounds(cell, *, weight_ho, state=1.0, names=None):
     Returns
     -------
     ReadoutBounds
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a bound is negative or not finite, or a name is unknown.
     """
     names = parameter_names(cell, names)
     norm_h = math.sqrt(cell.hidden_size) * non_negative("state", state)
@@ -301,16 +291,11 @@ class CostBounds:
         Sequence lengths ``N``.
     log_lipschitz, log_smooth : array, shape (k,)
         Natural logarithms of ``L_V`` and of ``L'_V``.
-    step, readout, error
-        As they were passed.
     """
 
     lengths: np.ndarray
     log_lipschitz: np.ndarray
     log_smooth: np.ndarray
-    step: StepBounds
-    readout: ReadoutBounds
-    error: float
 
 
 def cost_bounds(step, readout, *, error, lengths):
@@ -348,11 +333,6 @@ def cost_bounds(step, readout, *, error, lengths):
     -------
     CostBounds
 
-    Raises
-    ------
-    ValueError, TypeError
-        If the error is negative or not finite, or a length is not a positive integer.
-
     References
     ----------
     A. H. Ribeiro et al., Beyond exploding and vanishing gradients, AISTATS 2020, Theorem 2: the
@@ -385,7 +365,4 @@ def cost_bounds(step, readout, *, error, lengths):
         lengths=lengths,
         log_lipschitz=average + log_lipschitz[lengths - 1],
         log_smooth=average + log_smooth[lengths - 1],
-        step=step,
-        readout=readout,
-        error=error,
     )

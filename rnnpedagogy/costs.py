@@ -87,12 +87,6 @@ class Cost:
     at : {"all", "last"}
         Whether all steps count, or the last alone: then ``V = ℓ(ŷ_N, y_N)``.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If shapes do not fit each other, a sequence is empty, a dtype is wrong or a value not
-        finite.
-
     Examples
     --------
     >>> import numpy as np

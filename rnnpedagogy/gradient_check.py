@@ -65,11 +65,6 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
     -------
     GradientCheck
 
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters do not fit the cost.
-
     References
     ----------
     The noise estimate follows J. Moré, S. Wild, Estimating computational noise, SIAM J. Sci.

@@ -70,11 +70,6 @@ def bptt(cost, params, *, initial_state=False, inputs=False, checkpoint=False):
     -------
     Gradient
 
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters do not fit the cost.
-
     References
     ----------
     P. J. Werbos, Backpropagation through time, Proc. IEEE 78 (1990). Checkpoints: A. Griewank,
@@ -243,11 +238,6 @@ def hessian_vector_product(cost, params, vector):
     -------
     dict of array
         One product for each pair of a point and a direction.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters or the vector do not fit the cost.
 
     References
     ----------

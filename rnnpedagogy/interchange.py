@@ -69,6 +69,19 @@ def to_torch(cell, params):
     dict of numpy.ndarray
         ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, and so on for each
         layer; a readout keeps its names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnnpedagogy.cells import LSTM, Stack
+    >>> cell = Stack(LSTM(2, 3), LSTM(3, 3))
+    >>> params = cell.init_params(np.random.default_rng(0))
+    >>> theirs = to_torch(cell, params)
+    >>> sorted(theirs)[:2], theirs["weight_ih_l1"].shape
+    (['bias_hh_l0', 'bias_hh_l1'], (12, 3))
+    >>> ours = from_torch(cell, theirs)
+    >>> all(np.array_equal(ours[name], params[name]) for name in params)
+    True
     """
     layers = _layers(cell)
     params, lead = cell.check_params(params)

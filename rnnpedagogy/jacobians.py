@@ -43,11 +43,6 @@ def state_jacobians(cell, params, state, inputs):
         ``x_1, …, x_N``.
     jacobians : array, shape (N, …, n, n)
         ``A_1, …, A_N``; row ``i`` of ``A_t`` holds the derivatives of entry ``i`` of ``x_t``.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As for `rollout`.
     """
     weights, lead, state, inputs = checked(cell, params, state, inputs)
     run = lay_out(cell, weights, lead, state, inputs)
@@ -104,11 +99,6 @@ def jacobian_products(jacobians, *, to_end=False):
     Returns
     -------
     JacobianProducts
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the array is not a sequence of finite square matrices.
     """
     jacobians = real_array("jacobians", jacobians, shape=("time", ..., "n", "n"))
     if jacobians.shape[-1] != jacobians.shape[-2]:

@@ -19,11 +19,6 @@ def skew_matrix(entries):
     Returns
     -------
     array, shape (…, n, n)
-
-    Raises
-    ------
-    ValueError
-        If the number of entries is not ``n (n − 1)/2`` for an integer ``n``.
     """
     count = np.shape(entries)[-1]
     n = (1 + round((1 + 8 * count) ** 0.5)) // 2
@@ -94,11 +89,6 @@ def expm_skew(S):
     array, shape (…, n, n)
         Rotations: ``WᵀW = I`` and ``det W = 1``.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If ``S`` is not a finite, real, skew-symmetric matrix.
-
     References
     ----------
     M. Lezcano-Casado, D. Martínez-Rubio, Cheap orthogonal constraints in neural networks, ICML
@@ -135,15 +125,20 @@ def expm_skew_adjoint(S, G):
     array, shape (…, n, n)
         ``Z``, in float64 inside and of the common type of ``S`` and ``G`` outside.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If ``S`` is not a finite, real, skew-symmetric matrix, or ``G`` does not fit.
-
     References
     ----------
     The general formula for functions of normal matrices: Ju. L. Daleckiĭ, S. G. Kreĭn (1965); see
     N. J. Higham, Functions of Matrices (2008), section 3.2.
+
+    Examples
+    --------
+    In the plane ``W`` is the rotation by the angle ``s``, and ``V = W_01 = sin s`` has the derivative
+    ``cos s``:
+
+    >>> import numpy as np
+    >>> Z = expm_skew_adjoint(skew_matrix(np.array([0.5])), np.array([[0.0, 1.0], [0.0, 0.0]]))
+    >>> bool(np.isclose(Z[0, 1] - Z[1, 0], np.cos(0.5)))
+    True
     """
     S = _skew("S", S)
     G = real_array("G", G, shape=(..., *S.shape[-2:]))

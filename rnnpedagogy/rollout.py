@@ -30,12 +30,6 @@ def rollout(cell, params, state, inputs):
     -------
     array, shape (N, …, n)
         ``x_1, …, x_N``.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a shape does not fit the cell, a sequence is empty, or a value is not a finite real
-        float.
     """
     run = lay_out(cell, *checked(cell, params, state, inputs))
     states = np.empty((len(run.inputs), *run.state.shape), run.state.dtype)
@@ -59,11 +53,6 @@ def outputs(cell, params, states):
     Returns
     -------
     array, shape (N, …, p)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the readout is missing, or a shape does not fit the cell.
     """
     params, lead = cell.check_params(params)
     if "weight_ho" not in params:

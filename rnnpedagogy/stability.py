@@ -61,8 +61,6 @@ class Certificate:
         ``c̄``.
     weight : array
         ``w``, the weight of the cell state in the norm.
-    input_bound : float
-        ``ū``, the bound on the entries of the input.
     """
 
     holds: np.ndarray
@@ -72,7 +70,6 @@ class Certificate:
     o: np.ndarray
     cell_bound: np.ndarray
     weight: np.ndarray
-    input_bound: float
 
     def distance(self, state, other):
         """The norm ``max(‖Δh‖_∞, ‖Δc‖_∞ / w)`` of the difference of states, shape ``(…, 2H)``."""
@@ -108,8 +105,7 @@ def contraction_certificate(params, *, input_bound=1.0, cell_bound=None):
     Raises
     ------
     ValueError, TypeError
-        If the parameters are not those of an LSTM, a bound is negative or not finite, or
-        ``cell_bound`` is below ``1/(1 − φ)`` so that states can leave the set.
+        If ``cell_bound`` is below ``1/(1 − φ)`` so that states can leave the set.
 
     References
     ----------
@@ -148,7 +144,6 @@ def contraction_certificate(params, *, input_bound=1.0, cell_bound=None):
         o=o,
         cell_bound=bound,
         weight=gap / phi,
-        input_bound=input_bound,
     )
 
 
@@ -173,11 +168,6 @@ def project_stable_lstm(params):
     -------
     dict of array
         A new dictionary with new weights; all else is shared.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters are not those of an LSTM.
 
     References
     ----------
@@ -214,11 +204,6 @@ def project_contracting_lstm(params, *, input_bound=1.0, phi=0.6):
     Returns
     -------
     dict of array
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters are not those of an LSTM, or a bound is out of its range.
     """
     input_bound = non_negative("input_bound", input_bound)
     if not 0 < non_negative("phi", phi) < LARGEST_PHI:

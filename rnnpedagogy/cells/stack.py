@@ -21,6 +21,13 @@ class Stack(Cell):
     ----------
     *cells : Cell
         From the lowest to the highest; each has as many inputs as the one below has units.
+
+    Examples
+    --------
+    >>> from rnnpedagogy.cells import GRU, LSTM
+    >>> cell = Stack(LSTM(2, 5), GRU(5, 3))
+    >>> cell.state_size, sorted(cell.param_shapes())[-2:]
+    (13, ['weight_ih_l0', 'weight_ih_l1'])
     """
 
     def __init__(self, *cells):
