@@ -132,8 +132,7 @@ def expm_skew_adjoint(S, G):
 
     Examples
     --------
-    In the plane ``W`` is the rotation by the angle ``s``, and ``V = W_01 = sin s`` has the derivative
-    ``cos s``:
+    In the plane ``W`` is the rotation by ``s``; ``V = W_01 = sin s`` has the derivative ``cos s``:
 
     >>> import numpy as np
     >>> Z = expm_skew_adjoint(skew_matrix(np.array([0.5])), np.array([[0.0, 1.0], [0.0, 0.0]]))
