@@ -14,6 +14,7 @@ from rnnbook.pictures import (
     draw_branch,
     draw_cobweb,
     draw_multipliers,
+    draw_noisy_map,
     draw_phase_plane,
     draw_unit_circle,
     explore_bifurcations,
@@ -53,6 +54,21 @@ def test_a_cobweb_alternates_between_graph_and_diagonal(axes):
     corners = [[0.8, 0.8], [0.8, -0.4], [-0.4, -0.4], [-0.4, 0.2], [0.2, 0.2], [0.2, -0.1]]
     assert np.allclose(stairs[:6], corners)
     assert len(stairs) == 7
+
+
+def test_noise_makes_a_band_of_a_map_and_a_box_has_a_mirror_image(axes):
+    draw_noisy_map(axes, lambda x: 2 * x, 0.25, limit=1.0, box=(0.5, 0.75))
+    (band,) = axes.collections
+    corners = set(map(tuple, band.get_paths()[0].vertices))
+    assert corners >= {(-1, -2.25), (-1, -1.75), (1, 1.75), (1, 2.25)}
+    *_, right, left = (drawn.get_xydata() for drawn in axes.lines)
+    assert right.tolist() == [[0.5, 0.5], [0.75, 0.5], [0.75, 0.75], [0.5, 0.75], [0.5, 0.5]]
+    assert np.array_equal(left, -right)
+
+
+def test_a_map_without_a_trapping_box_has_none(axes):
+    draw_noisy_map(axes, np.sin, 0.1, limit=1.0)
+    assert len(axes.lines) == 2
 
 
 def test_a_branch_is_solid_where_it_is_stable(axes):

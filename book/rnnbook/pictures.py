@@ -21,6 +21,7 @@ __all__ = [
     "draw_branch",
     "draw_cobweb",
     "draw_multipliers",
+    "draw_noisy_map",
     "draw_phase_plane",
     "draw_unit_circle",
     "explore_bifurcations",
@@ -54,6 +55,41 @@ def draw_cobweb(axes, system, start, *, steps=30, colour=COLOURS[1]):
     axes.plot(stairs[:-1], stairs[1:], color=colour, lw=1)
     axes.plot(start, start, "o", color=colour, ms=5)
     axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal", xlabel="$x_{t-1}$")
+
+
+def draw_noisy_map(axes, step, noise, *, limit, box=None):
+    """Draw the graph of an odd map, the band that bounded noise makes of it, and trapping boxes.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    step : callable
+        The map of one variable; takes arrays.
+    noise : float
+        Half the height of the band.
+    limit : float
+        How much is seen to all sides.
+    box : (float, float), optional
+        An interval that orbits do not leave; its mirror image is drawn as well.
+    """
+    x = np.linspace(-limit, limit, 300)
+    axes.plot(x, x, color=INK, lw=0.7)
+    band = {"color": COLOURS[0], "alpha": 0.35, "lw": 0}
+    axes.fill_between(x, step(x) - noise, step(x) + noise, **band)
+    axes.plot(x, step(x), lw=1, color=COLOURS[0])
+    if box is not None:
+        low, high = box
+        for sign in (1, -1):
+            across = sign * np.array([low, high, high, low, low])
+            up = sign * np.array([low, low, high, high, low])
+            axes.plot(across, up, color=COLOURS[2])
+    axes.set(
+        xlim=(-limit, limit),
+        ylim=(-limit, limit),
+        aspect="equal",
+        xlabel="$x_{t-1}$",
+        ylabel="$x_t$",
+    )
 
 
 def draw_branch(axes, branch, *, colour=COLOURS[0]):
