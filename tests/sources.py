@@ -72,6 +72,16 @@ class Module:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         } & classes
 
+    def tabulated(self):
+        """What its constants hold, such as a table of functions by name."""
+        return {
+            node.id
+            for statement in self.tree.body
+            if isinstance(statement, ast.Assign)
+            for node in ast.walk(statement.value)
+            if isinstance(node, ast.Name)
+        }
+
 
 def code_lines(text):
     """The numbers of the lines that hold code: no docstrings, no comments, no blanks."""
