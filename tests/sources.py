@@ -128,15 +128,28 @@ def imports(tree):
 
 
 def names_used(tree):
-    """The names of the two packages that some code takes: imported, or of an imported module."""
+    """The names of the two packages that some code takes.
+
+    These are imported, or taken of an imported module, or of a module in a table of modules.
+    """
     used, from_us = set(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in FOLDERS:
             used.update(alias.name for alias in node.names)
             from_us.update(alias.asname or alias.name for alias in node.names)
+    tables = {
+        target.id
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict)
+        for target in statement.targets
+        if {getattr(value, "id", None) for value in statement.value.values} & from_us
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in from_us:
-            used.add(node.attr)
+        if isinstance(node, ast.Attribute):
+            entry = isinstance(node.value, ast.Subscript)
+            owner = node.value.value if entry else node.value
+            if getattr(owner, "id", None) in (tables if entry else from_us):
+                used.add(node.attr)
     return used
 
 

@@ -146,7 +146,7 @@ alone = CellMap(cell, params, np.zeros(1))
 exponents = lyapunov_spectrum(alone, np.full(4, 0.5), steps=200, transient=100).exponents
 points = find_fixed_points(alone, np.zeros((1, 4))).points
 
-run = train(Sequences(cell, inputs, targets), params, epochs=3, rng=rng)
+run = train(Sequences(cost), params, epochs=3, rng=rng)
 
 print(json.dumps({
     "states": states.shape,
