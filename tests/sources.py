@@ -43,25 +43,34 @@ class Module:
         """The full names of the modules that it imports, wherever it does."""
         return imports(self.tree)
 
+    def listed(self):
+        """What `__all__` lists, None without it."""
+        for node in self.tree.body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__all__":
+                return set(ast.literal_eval(node.value))
+        return None
+
     def public_names(self):
         """What `__all__` lists, of what the module itself defines.
 
         Without `__all__` these are the functions and classes that have no underscore; constants
         are then settings of the module. A program has nothing public.
         """
-        if self.path.name == "__main__.py":
-            return set()
-        definitions, constants, listed = set(), set(), None
+        definitions, constants = set(), set()
         for node in self.tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 definitions.add(node.name)
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 constants.add(node.targets[0].id)
-                if node.targets[0].id == "__all__":
-                    listed = set(ast.literal_eval(node.value))
-        if listed is None:
+        if self.path.name == "__main__.py":
+            return set()
+        if self.listed() is None:
             return {name for name in definitions if not name.startswith("_")}
-        return listed & (definitions | constants)
+        return self.listed() & (definitions | constants)
+
+    def passed_on(self):
+        """What `__all__` lists of other modules: to pass a name on is not to use it."""
+        return (self.listed() or set()) - self.public_names()
 
     def returned_classes(self):
         """Its classes that it makes itself: what its functions return, or raise."""

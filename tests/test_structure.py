@@ -244,17 +244,10 @@ def users_of():
     """Each name with the modules that use it; None stands for a page, a benchmark, an example."""
     found = {}
     for name, tree in users():
-        module = all_modules().get(name)
-        passed_on = set()
-        if module is not None and module.path.name == "__init__.py":
-            passed_on = listed_by(module) - module.public_names()
+        passed_on = all_modules()[name].passed_on() if name else set()
         for one in names_used(tree) - passed_on:
             found.setdefault(one, set()).add(name)
     return found
-
-
-def listed_by(module):
-    return set(getattr(importlib.import_module(module.name), "__all__", ()))
 
 
 @pytest.mark.parametrize("name", EVERY_MODULE)
