@@ -25,7 +25,7 @@ from sources import (
 )
 
 LIBRARY, TOOLS = FOLDERS
-EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EVERY_MODULE = sorted(all_modules())
 TEXTS_WITH_EXAMPLES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
@@ -156,8 +156,8 @@ def test_the_library_imports_numpy_and_autograd_only(name):
 
 def test_the_dependencies_are_what_the_library_imports():
     found = set().union(*(third_party(one.tree) for one in modules(LIBRARY).values()))
-    assert found - {"tqdm"} == set(map(distribution, EXTRAS["dependencies"]))
-    assert "tqdm" in map(distribution, EXTRAS["optional-dependencies"]["notebooks"])
+    assert found - {"tqdm"} == set(map(distribution, PROJECT["dependencies"]))
+    assert "tqdm" in map(distribution, PROJECT["optional-dependencies"]["notebooks"])
 
 
 def distribution(requirement):
@@ -171,7 +171,7 @@ EXTRA_OF = {"rnnbook.experiments": "experiments", "rnnbook.extension": "book"}
 @pytest.mark.parametrize("name", sorted(modules(TOOLS)))
 def test_an_extra_brings_what_the_tools_import(name):
     extra = next((EXTRA_OF[part] for part in EXTRA_OF if within(name, part)), "notebooks")
-    brought = EXTRAS["dependencies"] + EXTRAS["optional-dependencies"][extra]
+    brought = PROJECT["dependencies"] + PROJECT["optional-dependencies"][extra]
     brought = set(map(distribution, brought))
     known = packages_distributions()
     for package in third_party(modules(TOOLS)[name].tree):
