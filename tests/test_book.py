@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from rnnbook.extension.execution import fingerprint
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -197,27 +198,51 @@ def test_the_claims_page_lists_first_what_differs_and_links_to_the_cell(book):
 
 
 @pytest.mark.slow
-def test_notebooks_run_again_when_the_package_changes_and_only_then(book):
+def test_notebooks_run_again_when_a_package_changes_and_only_then(book):
     def ran():
         assert book.build()[0]
-        return re.search(r"ran (\d+) with (\w+)", book.read("notebooks/01_page.html")).groups()
+        pattern = r"ran (\d+) with (\w+) and (\w+)"
+        return re.search(pattern, book.read("notebooks/01_page.html")).groups()
 
     book.write("rnnpedagogy/answer.py", 'ANSWER = "first"\n')
-    book.write_page(TRUE, "import time")
+    book.write("book/rnnbook/question.py", 'QUESTION = "what"\n')
     book.write_page(
         TRUE,
         "import time\nfrom rnnpedagogy.answer import ANSWER\n"
-        'print(f"ran {time.time_ns()} with {ANSWER}")',
+        "from rnnbook.question import QUESTION\n"
+        'print(f"ran {time.time_ns()} with {ANSWER} and {QUESTION}")',
     )
     first = ran()
-    assert first[1] == "first"
+    assert first[1:] == ("first", "what")
     shutil.rmtree(book.root / "_build" / ".doctrees")
     assert ran() == first
     book.write("rnnpedagogy/answer.py", 'ANSWER = "second"\n')
-    second = ran()
-    assert second[1] == "second"
+    assert ran()[1:] == ("second", "what")
+    book.write("book/rnnbook/question.py", 'QUESTION = "why"\n')
+    assert ran()[1:] == ("second", "why")
     caches = list((book.root / "_build" / "executions").iterdir())
     assert len(caches) == 1
+
+
+def test_the_hash_covers_both_packages_their_results_and_the_pins(tmp_path):
+    files = (
+        "rnnpedagogy/cells.py",
+        "book/rnnbook/figures.py",
+        "book/rnnbook/results/sine/LSTM-0.npz",
+        "requirements.txt",
+    )
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"as it is")
+    seen = {fingerprint(tmp_path)}
+    for number, name in enumerate(files, start=1):
+        (tmp_path / name).write_bytes(b"changed")
+        seen.add(fingerprint(tmp_path))
+        assert len(seen) == number + 1
+    for name in ("notebooks/01_page.ipynb", "book/rnnbook/__pycache__/figures.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"new")
+    assert fingerprint(tmp_path) in seen
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "INK", "WIDTH", "Picture", "figure", "show"]
+__all__ = ["COLOURS", "INK", "Picture", "figure", "show"]
 
 #: Colour of axes, text and reference lines, which the page replaces by its own text colour.
 INK = "#737475"

@@ -15,6 +15,8 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+__all__ = ["setup"]
+
 LIST = "book/claims.toml"
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
+__all__ = ["setup"]
+
 ENVIRONMENT = {
     "RNNBOOK_STATIC": "1",  # prerendered sliders
     "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the user's

@@ -10,6 +10,8 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+__all__ = ["setup"]
+
 ADDRESS = "repository.url"
 PACKAGES = (
     "rnnpedagogy", "numpy", "autograd", "matplotlib",
