@@ -74,6 +74,7 @@ def to_torch(cell, params):
     --------
     >>> import numpy as np
     >>> from rnnpedagogy.cells import LSTM, Stack
+    >>> from rnnpedagogy.interchange import from_torch, to_torch
     >>> cell = Stack(LSTM(2, 3), LSTM(3, 3))
     >>> params = cell.init_params(np.random.default_rng(0))
     >>> theirs = to_torch(cell, params)

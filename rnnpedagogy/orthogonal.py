@@ -55,6 +55,16 @@ def expm(A):
     ----------
     C. Moler, C. Van Loan, Nineteen dubious ways to compute the exponential of a matrix,
     twenty-five years later, SIAM Review 45 (2003), method 3.
+
+    Examples
+    --------
+    The series of a matrix whose square is zero ends after the second term:
+
+    >>> import numpy as np
+    >>> from rnnpedagogy.orthogonal import expm
+    >>> expm(np.array([[0.0, 3.0], [0.0, 0.0]]))
+    array([[1., 3.],
+           [0., 1.]])
     """
     values = getval(A)
     norm = np.abs(values).sum(axis=-2).max(initial=0.0)
@@ -135,6 +145,7 @@ def expm_skew_adjoint(S, G):
     In the plane ``W`` is the rotation by ``s``; ``V = W_01 = sin s`` has the derivative ``cos s``:
 
     >>> import numpy as np
+    >>> from rnnpedagogy.orthogonal import expm_skew_adjoint, skew_matrix
     >>> Z = expm_skew_adjoint(skew_matrix(np.array([0.5])), np.array([[0.0, 1.0], [0.0, 0.0]]))
     >>> bool(np.isclose(Z[0, 1] - Z[1, 0], np.cos(0.5)))
     True

@@ -215,7 +215,7 @@ class Cell:
         """
         x = layout.rows(states)
         for t, u in enumerate(layout.rows(inputs)):
-            x[t + 1] = to_first_order(self.step, weights, x[t], u)
+            x[t + 1] = _to_first_order(self.step, weights, x[t], u)
 
     def backward(
         self, weights, layout, inputs, states, tape, d_hidden, d_state, *,
@@ -235,22 +235,22 @@ class Cell:
         d_state : array, shape (n, columns)
             The adjoint of the first state.
         """
-        by_weights, by_state, by_inputs = (pull_back(self.step, k) for k in range(3))
+        by_weights, by_state, by_inputs = (_pull_back(self.step, k) for k in range(3))
         x, u, d_h = layout.rows(states[:-1]), layout.rows(inputs), layout.rows(d_hidden)
         adjoints, h = np.empty_like(x), self.hidden_part
         adjoint = layout.rows(d_state[np.newaxis])[0]
         for t in reversed(range(len(u))):
             adjoints[t] = adjoint
             adjoints[t][..., h] += d_h[t]
-            adjoint = to_first_order(by_state, weights, x[t], u[t], adjoints[t])
+            adjoint = _to_first_order(by_state, weights, x[t], u[t], adjoints[t])
         d_state = layout.columns(adjoint[np.newaxis], states.dtype)[0]
         gradient = d_inputs = None
         if of_weights:  # time is one more axis of the batch: one pull-back for all steps
-            gradient = to_first_order(by_weights, weights, x, u, adjoints)
+            gradient = _to_first_order(by_weights, weights, x, u, adjoints)
             if layout.shared:
                 gradient = {name: g.reshape(layout.lead + g.shape) for name, g in gradient.items()}
         if of_inputs:
-            rows = to_first_order(by_inputs, weights, x, u, adjoints)
+            rows = _to_first_order(by_inputs, weights, x, u, adjoints)
             d_inputs = layout.columns(rows, states.dtype)
         return gradient, d_inputs, d_state
 
@@ -266,12 +266,12 @@ def pad_leading(arrays, shapes, whose="the parameters"):
     return padded, lead
 
 
-def pull_back(step, argument):
+def _pull_back(step, argument):
     """``(w, x, u, λ)`` to ``Jᵀ λ``, ``J`` being the derivative of a step in one argument."""
     return lambda w, x, u, adjoint: make_vjp(step, argument)(w, x, u)[0](adjoint)
 
 
-def to_first_order(function, *arguments):
+def _to_first_order(function, *arguments):
     """``function(*arguments)``; of complex arguments ``a + ib`` the value ``f(a) + i f'(a) b``.
 
     So the complex step (see `hessian_vector_product`) is exact for any step that can be
