@@ -37,6 +37,14 @@ def test_a_sentence_has_the_probability_of_its_choices():
     np.testing.assert_allclose(np.exp(GRAMMAR.log_probabilities(words)), expected, rtol=1e-14)
 
 
+def test_the_path_of_a_sentence_is_that_of_its_places():
+    places = [GRAMMAR.states[s][0] for s in GRAMMAR.path(indices("the boats that a farmer builds"))]
+    assert places == ["determiner", "noun", "that or verb", "determiner", "noun", "that or verb"]
+    assert GRAMMAR.path(indices("the boats sinks today")).tolist()[-1] == -1
+    with pytest.raises(ValueError, match="words must lie in"):
+        GRAMMAR.path(np.array([len(GRAMMAR.words)]))
+
+
 @pytest.mark.parametrize("verb", ["sinks", "sing", "speak", "hide"])
 def test_a_verb_agrees_with_a_subject_far_before_it(verb):
     sentence = f"the boats that a farmer builds {verb} <eos>"

@@ -75,11 +75,6 @@ class Corpus:
         before, words : array of int, shape (L, B)
             Each word and the one before it, which for the first word of a stream is the last one
             of the stream to the left.
-
-        Raises
-        ------
-        ValueError
-            If there is no such part, or it has fewer words than streams.
         """
         words = self.part(part)
         B = positive_integer("batch_size", batch_size)
@@ -132,7 +127,7 @@ def load_corpus(name, *, vocabulary=2000):
     FileNotFoundError
         If there is neither a corpus nor a folder of that name, or a file is missing.
     ValueError
-        If a part is empty or not UTF-8, or the vocabulary is smaller than 3.
+        If a part is empty or not UTF-8.
 
     References
     ----------

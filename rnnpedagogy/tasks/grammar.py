@@ -70,11 +70,6 @@ class Grammar:
     stationary : array, shape (states,)
         ``π``.
 
-    Raises
-    ------
-    ValueError
-        If ``depth`` is not a positive integer.
-
     References
     ----------
     C. E. Shannon, A mathematical theory of communication, Bell System Technical Journal 27 (1948),
@@ -201,6 +196,25 @@ class Grammar:
             words.append(word)
         return np.array(words)
 
+    def path(self, words):
+        """The state before each word, from the start of a sentence on.
+
+        Parameters
+        ----------
+        words : array of int, shape (N,)
+            Places in ``words``.
+
+        Returns
+        -------
+        array of int, shape (N,)
+            Places in ``states``; −1 after a word that is not possible where it stands.
+        """
+        path, state = [], 0
+        for word in integer_array("words", words, shape=("N",), below=len(self.words)):
+            path.append(state)
+            state = self.successors[state, word] if state >= 0 else -1
+        return np.array(path)
+
     def log_probabilities(self, words):
         """``log p`` of each word given all words before it, from the start of a sentence on.
 
@@ -213,20 +227,10 @@ class Grammar:
         -------
         array, shape (N,)
             In nats; −∞ from a word on that is not possible where it stands.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If there is no such word.
         """
         words = integer_array("words", words, shape=("N",), below=len(self.words))
-        states = np.zeros(len(words) + 1, int)
-        for t, word in enumerate(words):
-            states[t + 1] = self.successors[states[t], word]
-            if states[t + 1] < 0:
-                break
         with np.errstate(divide="ignore"):
-            logs = np.log(self.probabilities[states[:-1], words])
+            logs = np.log(self.probabilities[self.path(words), words])
         return np.where(np.logical_or.accumulate(np.isneginf(logs)), -np.inf, logs)
 
 
