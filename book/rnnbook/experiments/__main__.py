@@ -28,7 +28,7 @@ def main(arguments=None):
     running.add_argument("--wikitext", metavar="DIR", help="folder with the parts of WikiText-2")
     running.add_argument("--force", action="store_true", help="compute what is stored as well")
     checking = commands.add_parser(
-        "verify", help="check all files, train a few updates again, analyse stored parameters again"
+        "verify", help="check all files, repeat a few updates and analyses of stored parameters"
     )
     checking.add_argument("--every-seed", action="store_true", help="analyse all, not the first")
     commands.add_parser("summary", help="a table of what came out")
@@ -60,15 +60,15 @@ def run(folder, names, **options):
 
 
 def verify(folder, every_seed=False):
-    """Check every file, train ``check`` again, and repeat analyses of stored parameters."""
+    """Check every file, compute ``check`` again, and repeat analyses of stored parameters."""
     problems = list(verification.damaged_files(EXPERIMENTS.values(), folder))
-    repetitions = [verification.repeat_training(EXPERIMENTS["check"], folder)]
-    for experiment in EXPERIMENTS.values():
-        repetitions.append(verification.repeat_analyses(experiment, folder, every_seed=every_seed))
+    repetitions = [verification.repeat_check(EXPERIMENTS["check"], folder)]
+    for name in [name for name in EXPERIMENTS if name != "check"]:
+        repetitions.append(verification.repeat_analyses(EXPERIMENTS[name], folder, every_seed))
     for report, fits in chain.from_iterable(repetitions):
         print(report, flush=True)
         if not fits:
-            problems.append(f"differs: {report}")
+            problems.append(f"differs by too much: {report}")
     for problem in problems:
         print(problem)
     print(f"{len(problems)} problems")
