@@ -684,7 +684,7 @@ def test_randomness_inside_a_gradient_is_resumed(tmp_path, kind):
 
 def test_a_language_model_is_resumed(tmp_path):
     words = ["a", "b", "c", "a", "a", "b", "<eos>", "c", "b", "a", "<eos>"]
-    corpus = corpus_of("toy", dict.fromkeys(("train", "valid", "test"), words), "", None)
+    corpus = corpus_of(dict.fromkeys(("train", "valid", "test"), words), vocabulary=None)
     model = LanguageModel(LSTM(2, 3), corpus, batch_size=2, length=2, dropout=0.5)
     params = model.init_params(np.random.default_rng(1))
     whole = quietly(model, params, epochs=4)

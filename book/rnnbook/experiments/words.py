@@ -165,7 +165,7 @@ def _smaller_parts(folder, vocabulary):
     valid, test = (read_part(Path(folder), part) for part in ("valid", "test"))
     middle = test.index(END, len(test) // 2) + 1
     parts = {"train": valid, "valid": test[:middle], "test": test[middle:]}
-    return corpus_of("WikiText-2", parts, "its smaller parts", vocabulary)
+    return corpus_of(parts, vocabulary)
 
 
 def _project_all(project, params):
