@@ -7,7 +7,6 @@ verb, one has to remember the subjects that still wait for theirs, the last one 
 """
 
 from bisect import bisect
-from itertools import accumulate
 
 import numpy as np
 
@@ -184,16 +183,13 @@ class Grammar:
             Places in ``words``.
         """
         uniform = rng.random(positive_integer("length", length)).tolist()
-        possible = [np.flatnonzero(row).tolist() for row in self.probabilities]
-        edges = [
-            list(accumulate(row[allowed[:-1]].tolist()))
-            for row, allowed in zip(self.probabilities, possible, strict=True)
-        ]
-        successors, state, words = self.successors.tolist(), 0, []
+        sums = self.probabilities.cumsum(axis=1)
+        sums[sums >= sums[:, -1:]] = np.inf  # rounded, they may end below one
+        edges, successors = sums.tolist(), self.successors.tolist()
+        words, state = [], 0
         for number in uniform:
-            word = possible[state][bisect(edges[state], number)]
-            state = successors[state][word]
-            words.append(word)
+            words.append(bisect(edges[state], number))
+            state = successors[state][words[-1]]
         return np.array(words)
 
     def path(self, words):
