@@ -288,7 +288,7 @@ def training(rounds):
     targets = np.sin(inputs * np.arange(1, length + 1, dtype="f4")[:, np.newaxis, np.newaxis])
     cell = LSTM(1, hidden)
     params = cell.init_params(rng, output_size=1, dtype=np.float32)
-    objective = Sequences(cell, inputs, targets, batch_size=batch_size)
+    objective = Sequences(Cost(cell, inputs, targets), batch_size=batch_size)
 
     def ours():
         settings = {"clip": clip, "progress": False, "rng": np.random.default_rng(0)}

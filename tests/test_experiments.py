@@ -1,7 +1,9 @@
 import dataclasses
+import functools
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,20 +25,27 @@ from rnnbook.experiments import (
 )
 from rnnbook.experiments import __main__ as command_line
 
+from rnnpedagogy.training import Sequences
+
 LARGEST_TOTAL = 5_000_000  # bytes, of all stored results
 
 
 def toy(tasks=6, seconds=0.0):
-    def run(config):
+    def train(config, checkpoint=None):
         time.sleep(config["seconds"])
         rng = np.random.default_rng(config["seed"])
         A = rng.normal(size=(30, 30)).astype(np.float32)
         for _ in range(20):
             A = np.tanh(A @ A)
-        return {"A": A, "mean": A.mean(), "data": "none"}
+        return {"params/A": A, "data": "none"}, {"A": A}
 
-    configs = {f"task-{k}": {"seed": k, "seconds": seconds} for k in range(tasks)}
-    return Experiment("toy", "a toy", configs, run)
+    def analyse(config, params):
+        return {"mean": params["A"].mean()}
+
+    configs = {
+        f"task-{k}": {"seed": k, "seconds": seconds, "dtype": "float32"} for k in range(tasks)
+    }
+    return Experiment("toy", "a toy", configs, train, analyse)
 
 
 def stored(experiment, folder):
@@ -113,9 +122,9 @@ def test_a_well_formed_file_with_another_content_is_noticed(tmp_path, change):
     if change == "value":
         arrays["mean"] = arrays["mean"] + 1
     elif change == "type":
-        arrays["A"] = arrays["A"].view(np.int32)
+        arrays["params/A"] = arrays["params/A"].view(np.int32)
     elif change == "name":
-        arrays["B"] = arrays.pop("A")
+        arrays["params/B"] = arrays.pop("params/A")
     elif change == "record":
         arrays["record"] = np.array(str(arrays["record"]).replace("numpy", "numpi"))
     elif change == "added":
@@ -143,6 +152,16 @@ def test_another_configuration_is_told_by_name(tmp_path):
     with pytest.raises(StaleError, match=message):
         store.read(changed, "task-0", tmp_path)
     assert store.status(changed, "task-0", tmp_path)[0] == "stale"
+
+
+def test_a_result_of_another_analysis_is_stale(tmp_path):
+    list(sweep(toy(1), folder=tmp_path))
+    assert store.read(toy(1), "task-0", tmp_path).record["analysis"] == 1
+    changed = dataclasses.replace(toy(1), analysis_version=lambda config: 2)
+    with pytest.raises(StaleError, match="version of the analysis = 1, now 2"):
+        store.read(changed, "task-0", tmp_path)
+    assert [task for task, _ in sweep(changed, folder=tmp_path)] == ["task-0"]
+    assert store.read(changed, "task-0", tmp_path).record["analysis"] == 2
 
 
 # -------------------------------------------------------------------------------- sweeps
@@ -183,6 +202,89 @@ list(sweep(toy(6, 0.2), folder={str(tmp_path / "killed")!r}))
     assert_same_results(
         stored(experiment, tmp_path / "killed"), stored(experiment, tmp_path / "whole")
     )
+
+
+SMALL = {
+    "hidden": 4,
+    "lengths": [50, 52],
+    "sequences": [40, 20, 20],
+    "batch": 20,
+    "epochs": 30,
+    "record_every": 20,
+    "starts": 2,
+    "transient": 20,
+    "network": "LSTM",
+    "seed": 0,
+}
+
+
+def small_curriculum():
+    """Symbol classification in two stages of thirty epochs, in about a second."""
+    tasks = {"task": EXPERIMENTS["symbols"].tasks["LSTM-60-0"] | SMALL}
+    return dataclasses.replace(EXPERIMENTS["symbols"], name="small", tasks=tasks)
+
+
+def slowly(seen, seconds=0.0):
+    """Batches of `Sequences` that are counted, and take their time."""
+    batches = Sequences.batches
+
+    def slow(self, rng):
+        time.sleep(seconds)
+        seen.append(1)
+        return batches(self, rng)
+
+    return slow
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import test_experiments as t
+t.Sequences.batches = t.slowly([], 0.03)
+list(t.sweep(t.small_curriculum(), folder=Path(sys.argv[1])))
+"""
+
+
+def test_a_task_that_is_killed_continues_inside(tmp_path, monkeypatch):
+    paths = [Path(__file__).parent, *map(Path, sys.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
+    process = subprocess.Popen(command, env=environment)
+    folder = tmp_path / "killed" / "small"
+    while not list(folder.glob("*.checkpoint-1")):  # the second stage
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not list(folder.glob("*.npz"))
+
+    experiment, epochs = small_curriculum(), []
+    monkeypatch.setattr(Sequences, "batches", slowly(epochs))
+    assert len(list(sweep(experiment, folder=tmp_path / "killed"))) == 1
+    assert 0 < len(epochs) < 30  # of 60: nothing of the first stage, not all of the second
+    assert [path.name for path in folder.iterdir()] == ["task.npz"]
+    epochs.clear()
+    list(sweep(experiment, folder=tmp_path / "whole"))
+    assert len(epochs) == 60
+    assert_same_results(
+        stored(experiment, tmp_path / "killed"), stored(experiment, tmp_path / "whole")
+    )
+
+
+def test_a_forced_run_and_another_configuration_begin_anew(tmp_path):
+    experiment = small_curriculum()
+    path = store.checkpoint_path(experiment, "task", tmp_path)
+    experiment.tasks["task"]["record_every"] = 10
+    assert store.checkpoint_path(experiment, "task", tmp_path) != path
+    path.with_name(f"{path.name}-0").write_text("no checkpoint")
+    list(sweep(experiment, folder=tmp_path))  # not disturbed
+    assert [path.name for path in (tmp_path / "small").iterdir()] == ["task.npz"]
+    path = store.checkpoint_path(experiment, "task", tmp_path)
+    path.with_name(f"{path.name}-0").write_text("no checkpoint")
+    (tmp_path / "small" / "task.npz").unlink()
+    with pytest.raises(ValueError, match="checkpoint must be a file that train wrote"):
+        list(sweep(experiment, folder=tmp_path))
+    assert len(list(sweep(experiment, folder=tmp_path, force=True))) == 1
 
 
 def test_two_processes_store_the_same_bits_as_one(tmp_path):
@@ -246,7 +348,7 @@ def test_the_commands(with_toy, capsys):
     assert command_line.main(["list"]) == 0
     assert "a toy (needs --wikitext): 1 missing" in capsys.readouterr().out
     assert command_line.main(["verify"]) == 0
-    assert capsys.readouterr().out == "0 problems\n"
+    assert capsys.readouterr().out == ("toy/task-0: analysed again, the same\n0 problems\n")
     command_line.main(["summary"])
     printed = capsys.readouterr().out
     assert "toy/task: 2 seeds" in printed
@@ -260,13 +362,17 @@ def test_the_commands(with_toy, capsys):
 def test_what_is_needed_is_passed_on(with_toy, capsys):
     seen = []
 
-    def run(config, wikitext):
+    def train(config, checkpoint, wikitext):
+        seen.append(wikitext)
+        return {"cost": np.array(1.0)}, {}
+
+    def analyse(config, params, wikitext):
         seen.append(wikitext)
         return {"mean": np.array(1.0)}
 
-    with_toy["needy"] = dataclasses.replace(with_toy["needy"], run=run)
+    with_toy["needy"] = dataclasses.replace(with_toy["needy"], train=train, analyse=analyse)
     assert command_line.main(["run", "needy", "--wikitext", "some folder"]) == 0
-    assert seen == ["some folder"]
+    assert seen == 2 * ["some folder"]
     assert "some folder" not in str(store.read(with_toy["needy"], "task-0").record)
 
 
@@ -279,15 +385,55 @@ def test_verify_finds_what_is_wrong(with_toy, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("error", "status"), [(5e-7, 0), (2e-6, 1)])
-def test_verify_recomputes(with_toy, capsys, error, status):
-    def cost(config, change=0.0):
-        return {"history/cost": np.array([2.0, 1.0 + change])}
+def test_verify_trains_again(with_toy, capsys, error, status):
+    def cost(config, checkpoint=None, change=0.0):
+        return {"history/cost": np.array([2.0, 1.0 + change])}, {}
 
-    check = Experiment("check", "", {"one": {"seed": 0}}, cost)
+    check = Experiment("check", "", {"one": {"seed": 0}}, cost, lambda config, params: {})
     with_toy["check"] = check
     command_line.main(["run", "check", "toy"])
-    with_toy["check"] = dataclasses.replace(check, run=lambda config: cost(config, error))
+    with_toy["check"] = dataclasses.replace(check, train=functools.partial(cost, change=error))
     assert command_line.main(["verify"]) == status
+
+
+@pytest.mark.parametrize(
+    ("changes", "report"),
+    [
+        ({"mean": 1.0005}, "the same"),  # the tolerance is 1e-3, relative
+        ({"mean": 1.002}, r"differs in mean \(100\.0%\)"),
+        ({"ends": 1 + (np.arange(100) == 7)}, r"differs in ends \(1\.0%\)"),
+        ({"ends": 1 + (np.arange(100) < 3)}, r"differs in ends \(3\.0%\)"),
+        ({"more": 1.0}, r"differs in more \(100\.0%\)"),
+    ],
+)
+def test_verify_analyses_stored_parameters_again(with_toy, capsys, changes, report):
+    """At most 2 % of the entries of an array may differ."""
+
+    def analyse(config, params, **factors):
+        found = {"mean": params["A"].mean(), "ends": np.ones(100, int)}
+        return found | {name: found.get(name, 1) * factor for name, factor in factors.items()}
+
+    with_toy["toy"] = dataclasses.replace(with_toy["toy"], analyse=analyse)
+    command_line.main(["run", "toy"])
+    capsys.readouterr()
+    changed = functools.partial(analyse, **changes)
+    with_toy["toy"] = dataclasses.replace(with_toy["toy"], analyse=changed)
+    status = command_line.main(["verify", "--every-seed"])
+    printed = capsys.readouterr().out
+    for task in ("task-0", "task-1"):
+        assert re.search(f"^toy/{task}: analysed again, {report}$", printed, re.M)
+    assert status == ("100.0%" in printed or "3.0%" in printed)
+
+
+def test_rounded_parameters_are_not_analysed_again(with_toy, capsys):
+    command_line.main(["run", "toy"])
+    capsys.readouterr()
+    for config in with_toy["toy"].tasks.values():
+        config["dtype"] = "float64"
+    command_line.main(["run", "toy"])
+    capsys.readouterr()
+    assert command_line.main(["verify"]) == 0
+    assert "toy: not repeated, parameters not stored exactly: task" in capsys.readouterr().out
 
 
 def test_an_unknown_name(with_toy, capsys):

@@ -4,6 +4,7 @@ import pytest
 from rnnpedagogy.cells import LSTM, Elman
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.tasks import (
+    accuracy,
     free_oscillation,
     oscillation,
     sine_generation,
@@ -136,12 +137,12 @@ def test_bad_signals_are_named(signal, settings, message):
         oscillation(signal, **settings)
 
 
-def decode(task):
+def decode(task, kinds=2):
     """Symbols of shape (N, B), their places and kinds, read off the one-hot inputs."""
     assert set(np.unique(task.inputs)) == {0, 1}
     assert (task.inputs.sum(axis=-1) == 1).all()
     symbols = task.inputs.argmax(axis=-1)
-    relevant = symbols < task.settings["kinds"]
+    relevant = symbols < kinds
     places = [np.flatnonzero(column) for column in relevant.T]
     found = [symbols[at, b] for b, at in enumerate(places)]
     return symbols, np.array(places), np.array(found)
@@ -173,7 +174,7 @@ def test_classes_are_numbers_with_the_symbols_for_digits(windows, kinds, sequenc
     task = symbol_classification(
         np.random.default_rng(1), sequences=sequences, windows=windows, kinds=kinds, length=15
     )
-    _, places, found = decode(task)
+    _, places, found = decode(task, kinds)
     assert task.output_size == kinds ** len(windows)
     powers = kinds ** np.arange(len(windows))[::-1]
     assert (task.targets[-1] == found @ powers).all()
@@ -191,7 +192,29 @@ def test_the_gap_is_the_distance_from_the_last_window(gap):
     )
     _, places, _ = decode(task)
     assert (len(task.inputs) - 1 - places[:, -1] == gap).all()
-    assert task.settings["gap"] == gap
+
+
+def test_the_accuracy_counts_right_answers_at_the_last_step():
+    cell = Elman(6, 6, activation="identity")
+    params = {  # the state, and with it every output, is the last input
+        "weight_ih": np.eye(6),
+        "weight_hh": np.zeros((6, 6)),
+        "bias": np.zeros(6),
+        "weight_ho": np.eye(6)[:4],
+        "bias_o": np.zeros(4),
+    }
+    tasks = [
+        symbol_classification(
+            np.random.default_rng(seed), sequences=30, length=6, windows=[(0, 2), (2, 4)]
+        )
+        for seed in range(2)
+    ]
+    # The last step holds a distractor, 2 to 5, of which the readout knows 2 and 3; else it says 0.
+    last = [task.inputs[-1].argmax(axis=-1) for task in tasks]
+    right = [np.where(x < 4, x, 0) == task.targets[-1] for x, task in zip(last, tasks, strict=True)]
+    assert 0 < right[0].sum() < 30
+    assert accuracy(cell, params, tasks[0]) == np.mean(right[0])
+    assert accuracy(cell, params, *tasks) == pytest.approx(np.mean(right), rel=1e-15)
 
 
 def test_a_task_can_be_made_again():

@@ -189,7 +189,7 @@ def test_a_small_network_learns_the_small_language():
         state = found.last_state
         params = {name: params[name] - 4 * found.params[name] for name in params}
     reached = model.perplexity(params, "valid", batch_size=20)
-    assert np.exp(corpus.entropy_rate) < reached < np.exp(Grammar().conditional_entropy(0)) / 2
+    assert np.exp(Grammar().entropy_rate) < reached < np.exp(Grammar().conditional_entropy(0)) / 2
 
 
 def test_bad_arguments_are_named(corpus):

@@ -37,6 +37,14 @@ def test_a_sentence_has_the_probability_of_its_choices():
     np.testing.assert_allclose(np.exp(GRAMMAR.log_probabilities(words)), expected, rtol=1e-14)
 
 
+def test_the_path_of_a_sentence_is_that_of_its_places():
+    places = [GRAMMAR.states[s][0] for s in GRAMMAR.path(indices("the boats that a farmer builds"))]
+    assert places == ["determiner", "noun", "that or verb", "determiner", "noun", "that or verb"]
+    assert GRAMMAR.path(indices("the boats sinks today")).tolist()[-1] == -1
+    with pytest.raises(ValueError, match="words must lie in"):
+        GRAMMAR.path(np.array([len(GRAMMAR.words)]))
+
+
 @pytest.mark.parametrize("verb", ["sinks", "sing", "speak", "hide"])
 def test_a_verb_agrees_with_a_subject_far_before_it(verb):
     sentence = f"the boats that a farmer builds {verb} <eos>"
@@ -112,8 +120,6 @@ def test_the_small_language_is_the_same_everywhere(small_language):
     assert corpus.checksum.startswith("2774aa5a59d2968e")
     assert corpus.vocabulary[:4] == ("<unk>", "<eos>", "the", "that")
     assert set(corpus.vocabulary) == {"<unk>", *GRAMMAR.words}
-    assert corpus.entropy_rate == GRAMMAR.entropy_rate
-    assert load_corpus("grammar", vocabulary=50).entropy_rate is None
     place = np.array([0, *indices(" ".join(corpus.vocabulary[1:]))])
     for part in ("train", "valid", "test"):
         assert (corpus.part(part) > 0).all()
@@ -126,7 +132,7 @@ def test_counting_models_stay_above_what_they_can_reach(small_language):
         floor = np.exp(GRAMMAR.conditional_entropy(order))
         # The test part fluctuates by about 1/√20000, or 0.7 %.
         assert 0.98 * floor < model(small_language).perplexity("test") < 1.03 * floor
-    assert Bigram(small_language).perplexity() > 1.25 * np.exp(small_language.entropy_rate)
+    assert Bigram(small_language).perplexity() > 1.25 * np.exp(GRAMMAR.entropy_rate)
 
 
 def fake_topics(monkeypatch, topics):
@@ -165,8 +171,6 @@ def test_the_help_texts_of_python_are_a_corpus():
         for part in ("train", "valid", "test")
     ]
     assert not lines[0] & lines[1] | lines[0] & lines[2] | lines[1] & lines[2]
-    assert corpus.entropy_rate is None
-    assert f"Python {sys.version_info.major}.{sys.version_info.minor}" in corpus.source
     assert Bigram(corpus).perplexity() < Unigram(corpus).perplexity() < 2000
 
 
@@ -197,7 +201,6 @@ def test_a_folder_in_the_layout_of_wikitext(tmp_path, name, kind):
     assert corpus.test.tolist() == [4, 1, 1, 2, 1]
     text = "<eos> a b <unk> b <eos> b c a <eos>\na d <eos>\nc <eos> <eos> b <eos>"
     assert corpus.checksum == hashlib.sha256(text.encode()).hexdigest()
-    assert corpus.name == tmp_path.name  # no path: the name goes into records
     assert corpus.decode(corpus.test) == "c\n\nb\n"
     assert corpus.encode(["c", "zebra"]).tolist() == [4, 0]
     assert corpus.before(corpus.test).tolist() == [1, 4, 1, 1, 2]

@@ -25,15 +25,15 @@ from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
 from rnnpedagogy.gradients import bptt
 from rnnpedagogy.rollout import outputs, rollout
+from rnnpedagogy.tasks import LanguageModel
+from rnnpedagogy.tasks.corpora import corpus_of
 from rnnpedagogy.training import (
-    SGD,
     Adam,
     ExponentRecorder,
+    Mixture,
     OrbitRecorder,
-    PlateauSchedule,
     Sequences,
     StepSchedule,
-    Stream,
     clip_by_global_norm,
     train,
 )
@@ -73,6 +73,20 @@ class Noisy(Parabola):
         return Found(found.value, {"x": found.params["x"] * rng.integers(2, size=3)})
 
 
+@dataclass(frozen=True)
+class SGD:
+    """The least that an optimiser must have: gradient descent, with momentum if wanted."""
+
+    momentum: float = 0.0
+
+    def init(self, theta):
+        return {"velocity": np.zeros_like(theta)}
+
+    def update(self, theta, gradient, memory, rate):
+        velocity = self.momentum * memory["velocity"] + gradient
+        return theta - rate * velocity, {"velocity": velocity}
+
+
 def point(x=1.0, dtype=np.float64):
     return {"x": np.array([x], dtype)}
 
@@ -97,7 +111,7 @@ def small_problem(dtype=np.float64):
     cell = LSTM(2, 3)
     inputs, targets, _ = data(cell, dtype=dtype)
     params = draw_params(cell, np.random.default_rng(1), outputs=2, dtype=dtype)
-    return Sequences(cell, inputs, targets, batch_size=2), params
+    return Sequences(Cost(cell, inputs, targets), batch_size=2), params
 
 
 def assert_same_run(one, other):
@@ -127,31 +141,6 @@ def steps_of(optimiser, gradients, rate, theta):
         theta, memory = optimiser.update(theta, gradient, memory, rate)
         points.append(theta)
     return np.array(points)
-
-
-def test_gradient_descent_on_a_parabola_is_a_geometric_sequence():
-    theta, a, rate = np.array([1.0, -2.0]), np.array([0.5, 3.0]), 0.1
-    found = steps_of(SGD(), 20 * [lambda theta: a * theta], rate, theta)
-    k = np.arange(1, 21)[:, np.newaxis]
-    # Two roundings a step, relative to a number that only shrinks: 40 units.
-    np.testing.assert_allclose(found, (1 - rate * a) ** k * theta, rtol=40 * EPS)
-
-
-def test_momentum_sums_a_geometric_series():
-    mu, rate, g = 0.9, 0.01, np.array([3.0, -1.0])
-    found = steps_of(SGD(momentum=mu), 50 * [g], rate, np.zeros(2))
-    velocity = (1 - mu ** np.arange(1, 51)) / (1 - mu)
-    expected = -rate * np.cumsum(velocity)[:, np.newaxis] * g
-    np.testing.assert_allclose(found, expected, rtol=100 * EPS)  # two roundings a step
-
-
-def test_momentum_on_a_parabola_is_a_linear_recursion():
-    mu, rate, a = 0.8, 0.3, 2.0
-    found = steps_of(SGD(momentum=mu), 30 * [lambda theta: a * theta], rate, np.array([1.0]))
-    matrix = np.array([[1 - rate * a, -rate * mu], [a, mu]])  # (θ, v) to the next (θ, v)
-    expected = [(np.linalg.matrix_power(matrix, k) @ [1, 0])[0] for k in range(1, 31)]
-    # Eigenvalues of modulus √0.8, far from defective: errors of each step decay.
-    np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=100 * EPS)
 
 
 def test_the_first_step_of_adam_is_the_rate_times_the_sign():
@@ -186,7 +175,7 @@ def test_adam_is_a_ratio_of_weighted_means(betas):
 
 
 @every_dtype
-@pytest.mark.parametrize("optimiser", [SGD(), SGD(momentum=0.9), Adam()])
+@pytest.mark.parametrize("optimiser", [Adam(), Adam(betas=(0.5, 0.9), eps=0.1)])
 def test_optimisers_keep_the_type_and_change_nothing_that_came_in(optimiser, dtype):
     theta, gradient = np.ones((2, 3), dtype), np.full((2, 3), 0.5, dtype)
     memory = optimiser.init(theta)
@@ -212,15 +201,11 @@ def test_optimisers_find_the_bottom_of_a_parabola(optimiser):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SGD(momentum=1.0), "momentum must be below 1, got 1.0"),
-        (lambda: SGD(momentum=-0.1), "momentum must be a finite number of at least 0, got -0.1"),
         (lambda: Adam(betas=(0.9, 1.0)), "betas must be below 1, got 1.0"),
         (lambda: Adam(betas=(0.9,)), r"betas must be two numbers, got \(0.9,\)"),
         (lambda: Adam(eps=np.nan), "eps must be a finite number of at least 0, got nan"),
         (lambda: StepSchedule(-1.0, ()), "rate must be a finite number of at least 0, got -1.0"),
         (lambda: StepSchedule(1.0, (0,)), "milestones must be a positive integer, got 0"),
-        (lambda: PlateauSchedule(1.0, patience=0), "patience must be a positive integer, got 0"),
-        (lambda: PlateauSchedule(1.0, threshold=1.0), "threshold must be below 1, got 1.0"),
     ],
 )
 def test_bad_settings_are_named(make, message):
@@ -269,22 +254,6 @@ def test_a_step_schedule_changes_after_its_milestones():
     assert StepSchedule(1.0, range(10, 100, 10), factor=0.1)([0.0] * 25) == pytest.approx(0.01)
 
 
-def test_a_plateau_schedule_waits_for_a_new_lowest_value():
-    schedule = PlateauSchedule(1.0, factor=0.5, patience=2, threshold=0.1, smallest=0.2)
-    watched = [10, 8, 7.5, 7.3, 7.0, 7.0, 7.0, 7.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
-    #           lowest: 10, 8; 7.5 and 7.3 are not below 7.2: halved; 7.0 is; two and two more
-    expected = [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2, 0.2]
-    found = [schedule(watched[:finished]) for finished in range(len(watched) + 1)]
-    assert found == expected
-
-
-def test_a_plateau_schedule_works_for_costs_of_any_sign():
-    falling = [-1.0, -2.0, -4.0, -8.0, -16.0]
-    assert PlateauSchedule(1.0, patience=1)(falling) == 1.0
-    for flat in ([0.0, 0.0], [-1.0, -1.0], [1.0, 1.0]):
-        assert PlateauSchedule(1.0, patience=1)(flat) == pytest.approx(0.1)
-
-
 def test_schedules_watch_the_validation_if_there_is_one():
     seen = []
 
@@ -307,7 +276,7 @@ def test_schedules_watch_the_validation_if_there_is_one():
 def test_an_epoch_visits_each_sequence_once(batch_size):
     cell = Elman(2, 3)
     inputs, targets, _ = data(cell)
-    objective = Sequences(cell, inputs, targets, batch_size=batch_size)
+    objective = Sequences(Cost(cell, inputs, targets), batch_size=batch_size)
     rng = np.random.default_rng(0)
     epochs = [list(objective.batches(rng)) for _ in range(20)]
     orders = {tuple(np.concatenate(batches)) for batches in epochs}
@@ -326,8 +295,8 @@ def test_the_gradient_of_all_is_the_mean_of_those_of_batches(kind, at, own_state
     inputs, targets, state = data(cell)
     state = state if own_state else state[0]
     params = draw_params(cell, np.random.default_rng(1), outputs=2)
-    objective = Sequences(cell, inputs, targets, batch_size=2, state=state, at=at)
-    whole = bptt(Cost(cell, inputs, targets, state=state, at=at), params)
+    cost = Cost(cell, inputs, targets, state=state, at=at)
+    objective, whole = Sequences(cost, batch_size=2), bptt(cost, params)
     rng = np.random.default_rng(0)
     parts = [(b, objective.gradient(params, b, None, rng)) for b in objective.batches(rng)]
     value = sum(len(batch) / 5 * part.value for batch, part in parts)
@@ -341,42 +310,11 @@ def test_classes_are_cut_into_batches_too():
     inputs, _, _ = data(cell)
     classes = np.random.default_rng(0).integers(2, size=(6, 5))
     params = draw_params(cell, np.random.default_rng(1), outputs=2)
-    objective = Sequences(cell, inputs, classes, loss="cross-entropy", batch_size=2)
+    whole = Cost(cell, inputs, classes, loss="cross-entropy")
+    objective = Sequences(whole, batch_size=2)
     found = objective.gradient(params, np.array([3, 1]), None, None)
     cost = Cost(cell, inputs[:, [3, 1]], classes[:, [3, 1]], loss="cross-entropy")
     assert_same_params(found.params, bptt(cost, params).params)
-
-
-@every_cell
-def test_a_segment_starts_where_the_last_one_ended(kind):
-    cell = CELLS[kind](2, 3)
-    inputs, targets, state = data(cell, steps=8)
-    params = draw_params(cell, np.random.default_rng(1), outputs=2)
-    objective = Stream(cell, inputs, targets, length=3, state=state)
-    segments = list(objective.batches(None))
-    assert segments == [slice(0, 3), slice(3, 6), slice(6, 8)]
-    cell_params = {name: params[name] for name in cell.param_shapes()}
-    states = np.concatenate([state[np.newaxis], rollout(cell, cell_params, state, inputs)])
-    carried, value = None, 0.0
-    for segment in segments:
-        found = objective.gradient(params, segment, carried, None)
-        # The gradient of the segment with its initial state held fixed.
-        cost = Cost(cell, inputs[segment], targets[segment], state=states[segment.start])
-        assert_same_params(found.params, bptt(cost, params).params)
-        assert_equal_to_rounding(found.last_state, states[segment.stop])
-        carried = found.last_state
-        value += (segment.stop - segment.start) / 8 * found.value
-    assert_equal_to_rounding(value, Cost(cell, inputs, targets, state=state)(params))
-
-
-def test_one_long_segment_is_no_truncation():
-    cell = LSTM(2, 3)
-    inputs, targets, _ = data(cell)
-    params = draw_params(cell, np.random.default_rng(1), outputs=2)
-    objective = Stream(cell, inputs, targets, length=100)
-    (batch,) = objective.batches(None)
-    found = objective.gradient(params, batch, None, None)
-    assert_same_params(found.params, bptt(Cost(cell, inputs, targets), params).params)
 
 
 def test_the_loop_carries_the_state_through_an_epoch_only():
@@ -391,7 +329,6 @@ def test_the_loop_carries_the_state_through_an_epoch_only():
     assert given == [None, 0, 1, None, 0, 1]
 
 
-@pytest.mark.parametrize("make", [Sequences, lambda *args, **kw: Stream(*args, length=2, **kw)])
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
@@ -403,36 +340,66 @@ def test_the_loop_carries_the_state_through_an_epoch_only():
         ({"state": (2, 5, 3)}, r"got state of shape \(2, 5, 3\), expected \(3,\) or \(5, 3\)"),
     ],
 )
-def test_sequences_that_do_not_fit_are_named(make, shapes, message):
+def test_sequences_that_do_not_fit_are_named(shapes, message):
     shapes = {"inputs": (6, 5, 2), "targets": (6, 5, 2), "state": (3,)} | shapes
     arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
     with pytest.raises(ValueError, match=message):
-        make(Elman(2, 3), arrays["inputs"], arrays["targets"], state=arrays["state"])
+        Sequences(Cost(Elman(2, 3), **arrays))
 
 
 def test_batches_of_no_size_are_refused():
     inputs, targets, _ = data(Elman(2, 3))
     with pytest.raises(ValueError, match="batch_size must be a positive integer, got 0"):
-        Sequences(Elman(2, 3), inputs, targets, batch_size=0)
-    with pytest.raises(ValueError, match="length must be a positive integer, got 0"):
-        Stream(Elman(2, 3), inputs, targets, length=0)
+        Sequences(Cost(Elman(2, 3), inputs, targets), batch_size=0)
 
 
 def test_fingerprints_tell_objectives_apart():
     cell = Elman(2, 3)
     inputs, targets, state = data(cell)
+    cost = Cost(cell, inputs, targets)
+    classes = np.zeros((6, 5), int)
     others = [
-        Sequences(cell, inputs, targets),
-        Sequences(cell, inputs, targets, batch_size=2),
-        Sequences(cell, inputs, targets, at="last"),
-        Sequences(cell, inputs, targets, state=state),
-        Sequences(cell, 2 * inputs, targets),
-        Sequences(Elman(2, 3, activation="relu"), inputs, targets),
-        Stream(cell, inputs, targets, length=2),
-        Stream(cell, inputs, targets, length=3),
+        Sequences(cost),
+        Sequences(cost, batch_size=2),
+        Sequences(Cost(cell, inputs, targets, at="last")),
+        Sequences(Cost(cell, inputs, targets, state=state)),
+        Sequences(Cost(cell, 2 * inputs, targets)),
+        Sequences(Cost(cell, inputs, classes, loss="cross-entropy")),
+        Sequences(Cost(Elman(2, 3, activation="relu"), inputs, targets)),
+        Mixture([Sequences(cost)]),
+        Mixture([Sequences(cost), Sequences(cost, batch_size=2)]),
     ]
     assert len({objective.fingerprint() for objective in others}) == len(others)
-    assert Sequences(cell, inputs.copy(), targets).fingerprint() == others[0].fingerprint()
+    same = Cost(cell, inputs.copy(), targets)
+    assert Sequences(same).fingerprint() == others[0].fingerprint()
+    assert Mixture([Sequences(same)]).fingerprint() == others[-2].fingerprint()
+
+
+def test_an_epoch_of_a_mixture_visits_all_batches_of_all_parts():
+    cell = Elman(2, 3)
+    costs = [Cost(cell, *data(cell, steps=steps, batch=4)[:2]) for steps in (3, 5)]
+    params = draw_params(cell, np.random.default_rng(1), outputs=2)
+    mixture = Mixture([Sequences(cost, batch_size=2) for cost in costs])
+    orders = set()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        batches = list(mixture.batches(rng))
+        parts = [mixture.objectives.index(objective) for objective, _ in batches]
+        orders.add(tuple(parts))
+        for number in range(2):
+            rows = [b for part, (_, b) in zip(parts, batches, strict=True) if part == number]
+            assert sorted(np.concatenate(rows)) == [0, 1, 2, 3]
+    assert orders == {  # 20 draws miss one of the six with probability 6 (5/6)^20 = 0.16
+        (0, 0, 1, 1),
+        (0, 1, 0, 1),
+        (0, 1, 1, 0),
+        (1, 0, 0, 1),
+        (1, 0, 1, 0),
+        (1, 1, 0, 0),
+    }
+    found = mixture.gradient(params, (mixture.objectives[1], np.array([2, 0])), "ignored", None)
+    part = mixture.objectives[1].gradient(params, np.array([2, 0]), None, None)
+    assert_same_params(found.params, part.params, units=0)
 
 
 # ---------------------------------------------------------------------------------- the loop
@@ -501,7 +468,7 @@ def test_float32_parameters_stay_float32_whatever_the_rest(optimiser, settings):
     cell = LSTM(2, 3)
     inputs, targets, _ = data(cell)  # float64
     params = draw_params(cell, np.random.default_rng(1), outputs=2, dtype=np.float32)
-    run = quietly(Sequences(cell, inputs, targets), params, optimiser=optimiser, **settings)
+    run = quietly(Sequences(Cost(cell, inputs, targets)), params, optimiser=optimiser, **settings)
     assert {array.dtype for array in run.params.values()} == {np.dtype("f4")}
 
 
@@ -640,7 +607,8 @@ def test_a_network_that_explodes_is_stopped():
     cell = Elman(1, 2, activation="identity")
     inputs, targets, _ = data(cell, steps=50, outputs=1)
     params = draw_params(cell, np.random.default_rng(0), outputs=1)
-    objective, settings = Sequences(cell, inputs, targets), {"optimiser": SGD(), "rate": 100.0}
+    objective = Sequences(Cost(cell, inputs, targets))
+    settings = {"optimiser": SGD(), "rate": 100.0}
     with pytest.warns(RuntimeWarning, match="training stopped: "):
         run = quietly(objective, params, epochs=100, **settings)
     assert run.diverged
@@ -656,11 +624,15 @@ def full_settings(**changes):
     return {
         "epochs": 9,
         "optimiser": Adam(),
-        "rate": PlateauSchedule(0.05, patience=1, factor=0.7),
+        "rate": lower_after_a_rise,
         "clip": 0.5,
         "validate": validation,
         "record": {"first": first_row, "norm": norm_at_even_epochs},
     } | changes
+
+
+def lower_after_a_rise(watched):
+    return 0.05 * 0.7 ** np.count_nonzero(np.diff(watched) > 0)
 
 
 def validation(params):
@@ -692,7 +664,6 @@ def test_a_resumed_run_has_the_same_bits(tmp_path, optimiser, at, dtype):
     quietly(objective, params, rng=np.random.default_rng(3), checkpoint=path, **part)
     resumed = quietly(objective, params, rng=resumed_rng, checkpoint=path, **settings)
     assert_same_run(resumed, whole)
-    assert resumed.settings == whole.settings
     assert rng.bit_generator.state == resumed_rng.bit_generator.state
     again = quietly(objective, params, rng=resumed_rng, checkpoint=path, **settings)
     assert_same_run(again, whole)
@@ -711,15 +682,15 @@ def test_randomness_inside_a_gradient_is_resumed(tmp_path, kind):
     assert_same_run(part, whole)
 
 
-def test_a_stream_is_resumed(tmp_path):
-    cell = LSTM(2, 3)
-    inputs, targets, _ = data(cell)
-    params = draw_params(cell, np.random.default_rng(1), outputs=2)
-    stream = Stream(cell, inputs, targets, length=2)
-    whole = quietly(stream, params, epochs=4)
+def test_a_language_model_is_resumed(tmp_path):
+    words = ["a", "b", "c", "a", "a", "b", "<eos>", "c", "b", "a", "<eos>"]
+    corpus = corpus_of(dict.fromkeys(("train", "valid", "test"), words), vocabulary=None)
+    model = LanguageModel(LSTM(2, 3), corpus, batch_size=2, length=2, dropout=0.5)
+    params = model.init_params(np.random.default_rng(1))
+    whole = quietly(model, params, epochs=4)
     path = tmp_path / "run.npz"
-    quietly(stream, params, epochs=2, checkpoint=path)
-    assert_same_run(quietly(stream, params, epochs=4, checkpoint=path), whole)
+    quietly(model, params, epochs=2, checkpoint=path)
+    assert_same_run(quietly(model, params, epochs=4, checkpoint=path), whole)
 
 
 @pytest.mark.parametrize("every", [1, 2, 4])
@@ -865,7 +836,7 @@ def test_a_checkpoint_of_other_data_parameters_or_length_is_refused(tmp_path):
     quietly(objective, params, checkpoint=path, epochs=2)
     inputs, targets, _ = data(LSTM(2, 3), seed=1)
     with pytest.raises(ValueError, match="belongs to a run with objective = "):
-        quietly(Sequences(LSTM(2, 3), inputs, targets, batch_size=2), params, checkpoint=path)
+        quietly(Sequences(Cost(LSTM(2, 3), inputs, targets)), params, checkpoint=path)
     for other in (
         params | {"bias": params["bias"] + 1},
         {name: array.astype("f4") for name, array in params.items()},
@@ -1022,6 +993,15 @@ def test_a_bar_shows_progress_if_it_is_wanted(capsys, tmp_path):
     assert "0/4" not in shown  # a resumed run starts where it stopped
     quietly(Parabola(), point(), epochs=2, progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_without_tqdm_training_runs_in_silence(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # importing it raises ImportError
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    run = quietly(Parabola(), point(), epochs=2, progress=True)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.undo()
+    assert_same_run(run, quietly(Parabola(), point(), epochs=2))
 
 
 def test_importing_the_module_does_not_import_the_bar():

@@ -7,6 +7,7 @@ from rnnpedagogy.tasks.ngrams import Bigram, Unigram
 from rnnpedagogy.tasks.sequences import (
     Oscillation,
     Task,
+    accuracy,
     free_oscillation,
     oscillation,
     sine_generation,
@@ -22,6 +23,7 @@ __all__ = [
     "Oscillation",
     "Task",
     "Unigram",
+    "accuracy",
     "free_oscillation",
     "load_corpus",
     "oscillation",

@@ -1,7 +1,6 @@
 """Texts for the word language model: three corpora behind one loader."""
 
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,8 +26,6 @@ class Corpus:
 
     Attributes
     ----------
-    name : str
-        What it was loaded as.
     train, valid, test : array of int, shape (N,)
         The words of each part, as places in ``vocabulary``.
     vocabulary : tuple of str
@@ -37,20 +34,13 @@ class Corpus:
     checksum : str
         SHA-256 of the words of all parts, before rare ones are replaced: records of results hold
         it.
-    source : str
-        Where the text comes from.
-    entropy_rate : float or None
-        In nats per word, if it is known: no model has a smaller expected cross-entropy.
     """
 
-    name: str
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
     vocabulary: tuple
     checksum: str
-    source: str
-    entropy_rate: float | None = None
 
     def part(self, name):
         """The words of ``"train"``, ``"valid"`` or ``"test"``."""
@@ -75,11 +65,6 @@ class Corpus:
         before, words : array of int, shape (L, B)
             Each word and the one before it, which for the first word of a stream is the last one
             of the stream to the left.
-
-        Raises
-        ------
-        ValueError
-            If there is no such part, or it has fewer words than streams.
         """
         words = self.part(part)
         B = positive_integer("batch_size", batch_size)
@@ -110,7 +95,7 @@ def load_corpus(name, *, vocabulary=2000):
       from `Grammar` with a fixed seed: the same on every machine, with a known entropy rate.
     - ``"pydoc"``: the help texts of Python's own language reference, ``pydoc_data.topics``, as the
       running interpreter has them. Topics are dealt to the parts as wholes, and a passage that has
-      occurred before is left out. The text differs between versions of Python.
+      occurred before is left out. The text, under Python's own licence, differs between versions.
     - a folder with the files ``train``, ``valid`` and ``test``, ``.txt`` or ``.tokens``, with or
       without ``wiki.`` in front, as WikiText-2 has them: UTF-8, words between spaces. Every line,
       an empty one as well, ends with ``"<eos>"``, which gives the published numbers of words.
@@ -132,7 +117,7 @@ def load_corpus(name, *, vocabulary=2000):
     FileNotFoundError
         If there is neither a corpus nor a folder of that name, or a file is missing.
     ValueError
-        If a part is empty or not UTF-8, or the vocabulary is smaller than 3.
+        If a part is empty or not UTF-8.
 
     References
     ----------
@@ -141,31 +126,25 @@ def load_corpus(name, *, vocabulary=2000):
     """
     if vocabulary is not None:
         vocabulary = positive_integer("vocabulary", vocabulary, minimum=3)
-    entropy_rate = None
     if name == "grammar":
-        parts, source, entropy_rate = _grammar_text()
+        parts = _grammar_text()
     elif name == "pydoc":
-        parts, source = _pydoc_text()
+        parts = _pydoc_text()
     else:
-        parts, source = _folder_text(Path(name))
-    return corpus_of(Path(name).name, parts, source, vocabulary, entropy_rate)
+        parts = _folder_text(Path(name))
+    return corpus_of(parts, vocabulary)
 
 
-def corpus_of(name, parts, source, vocabulary, entropy_rate=None):
+def corpus_of(parts, vocabulary):
     """The `Corpus` of three lists of words, in a vocabulary taken from those for training."""
     counts = Counter(parts["train"])
     del counts[END], counts[UNKNOWN]
     by_frequency = sorted(counts, key=lambda word: (-counts[word], word))
     kept = (UNKNOWN, END, *by_frequency[: None if vocabulary is None else vocabulary - 2])
-    if not set().union(*parts.values()) <= set(kept):
-        entropy_rate = None  # that of the text with "<unk>" for other words is not known
     return Corpus(
-        name=name,
         **{part: _encode(words, kept) for part, words in parts.items()},
         vocabulary=kept,
         checksum=sha256("\n".join(map(" ".join, parts.values())).encode()).hexdigest(),
-        source=source,
-        entropy_rate=entropy_rate,
     )
 
 
@@ -177,11 +156,10 @@ def _encode(words, vocabulary):
 def _grammar_text():
     grammar = Grammar()
     streams = np.random.default_rng(0).spawn(3)
-    parts = {
+    return {
         part: [grammar.words[k] for k in grammar.sample(rng, length)]
         for part, length, rng in zip(PARTS, (100_000, 20_000, 20_000), streams, strict=True)
     }
-    return parts, "drawn from rnnpedagogy.tasks.Grammar", grammar.entropy_rate
 
 
 def _pydoc_text():
@@ -203,8 +181,7 @@ def _pydoc_text():
             if words and words not in seen:
                 seen.add(words)
                 parts[part] += [*words, END]
-    version = ".".join(map(str, sys.version_info[:3]))
-    return parts, f"pydoc_data.topics of Python {version}, PSF licence"
+    return parts
 
 
 def _folder_text(folder):
@@ -213,7 +190,7 @@ def _folder_text(folder):
             f"looked for a folder {str(folder)!r}, which does not exist: name must be 'grammar', "
             f"'pydoc' or a folder. {ABOUT_FOLDERS}"
         )
-    return {part: read_part(folder, part) for part in PARTS}, f"the folder {folder.name}"
+    return {part: read_part(folder, part) for part in PARTS}
 
 
 def read_part(folder, part):

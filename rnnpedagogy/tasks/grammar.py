@@ -7,7 +7,6 @@ verb, one has to remember the subjects that still wait for theirs, the last one 
 """
 
 from bisect import bisect
-from itertools import accumulate
 
 import numpy as np
 
@@ -69,11 +68,6 @@ class Grammar:
         The state that follows; −1 where the word is impossible.
     stationary : array, shape (states,)
         ``π``.
-
-    Raises
-    ------
-    ValueError
-        If ``depth`` is not a positive integer.
 
     References
     ----------
@@ -189,17 +183,33 @@ class Grammar:
             Places in ``words``.
         """
         uniform = rng.random(positive_integer("length", length)).tolist()
-        possible = [np.flatnonzero(row).tolist() for row in self.probabilities]
-        edges = [
-            list(accumulate(row[allowed[:-1]].tolist()))
-            for row, allowed in zip(self.probabilities, possible, strict=True)
-        ]
-        successors, state, words = self.successors.tolist(), 0, []
+        sums = self.probabilities.cumsum(axis=1)
+        sums[sums >= sums[:, -1:]] = np.inf  # rounded, they may end below one
+        edges, successors = sums.tolist(), self.successors.tolist()
+        words, state = [], 0
         for number in uniform:
-            word = possible[state][bisect(edges[state], number)]
-            state = successors[state][word]
-            words.append(word)
+            words.append(bisect(edges[state], number))
+            state = successors[state][words[-1]]
         return np.array(words)
+
+    def path(self, words):
+        """The state before each word, from the start of a sentence on.
+
+        Parameters
+        ----------
+        words : array of int, shape (N,)
+            Places in ``words``.
+
+        Returns
+        -------
+        array of int, shape (N,)
+            Places in ``states``; −1 after a word that is not possible where it stands.
+        """
+        path, state = [], 0
+        for word in integer_array("words", words, shape=("N",), below=len(self.words)):
+            path.append(state)
+            state = self.successors[state, word] if state >= 0 else -1
+        return np.array(path)
 
     def log_probabilities(self, words):
         """``log p`` of each word given all words before it, from the start of a sentence on.
@@ -213,20 +223,10 @@ class Grammar:
         -------
         array, shape (N,)
             In nats; −∞ from a word on that is not possible where it stands.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If there is no such word.
         """
         words = integer_array("words", words, shape=("N",), below=len(self.words))
-        states = np.zeros(len(words) + 1, int)
-        for t, word in enumerate(words):
-            states[t + 1] = self.successors[states[t], word]
-            if states[t + 1] < 0:
-                break
         with np.errstate(divide="ignore"):
-            logs = np.log(self.probabilities[states[:-1], words])
+            logs = np.log(self.probabilities[self.path(words), words])
         return np.where(np.logical_or.accumulate(np.isneginf(logs)), -np.inf, logs)
 
 

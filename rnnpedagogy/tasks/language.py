@@ -41,12 +41,6 @@ class LanguageModel:
     dropout : float
         Probability in ``[0, 1)``.
 
-    Raises
-    ------
-    ValueError
-        If a size is not positive, there are more streams than words, or ``dropout`` is not in its
-        range.
-
     References
     ----------
     Ribeiro et al., AISTATS 2020, the task of a word language model. Factors kept for a sequence: Y.
@@ -82,13 +76,7 @@ class LanguageModel:
         return params | {"embedding": embedding.astype(dtype)}
 
     def split(self, params):
-        """The embedding, and the parameters of the cell with its readout.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If there is no embedding, or its shape does not fit the corpus and the cell.
-        """
+        """The embedding, and the parameters of the cell with its readout."""
         if "embedding" not in params:
             raise ValueError(f"params must include 'embedding', got {sorted(params)}")
         shape = (len(self.corpus.vocabulary), self.cell.input_size)
@@ -118,11 +106,6 @@ class LanguageModel:
         Returns
         -------
         Gradient
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the parameters do not fit.
         """
         before, words = batch
         embedding, network = self.split(params)
@@ -167,11 +150,6 @@ class LanguageModel:
         Returns
         -------
         float
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the parameters do not fit, there is no such part, or it has fewer words than streams.
         """
         embedding, network = self.split(params)
         before, words = self.corpus.streams(part, batch_size)
@@ -199,12 +177,6 @@ class LanguageModel:
         -------
         array of int, shape (length,)
             To be read with ``corpus.decode``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the parameters do not fit, ``length`` is not positive, ``temperature`` is negative or
-            ``start`` is empty.
         """
         temperature = non_negative("temperature", temperature)
         length = positive_integer("length", length)

@@ -23,8 +23,6 @@ class Task:
         As for `Cost`.
     output_size : int
         How many outputs ``p`` a readout needs.
-    settings : dict
-        The arguments that produced the task.
     """
 
     inputs: np.ndarray
@@ -32,11 +30,33 @@ class Task:
     loss: str
     at: str
     output_size: int
-    settings: dict
 
     def cost(self, cell):
         """The `Cost` of a cell over all sequences, from the state zero."""
         return Cost(cell, self.inputs, self.targets, loss=self.loss, at=self.at)
+
+
+def accuracy(cell, params, *tasks):
+    """The share of sequences that a network classifies correctly at the last step.
+
+    Parameters
+    ----------
+    cell, params
+        The network, which starts from the state zero.
+    *tasks : Task
+        With classes for targets.
+
+    Returns
+    -------
+    float
+        The mean over the tasks.
+    """
+    shares = []
+    for task in tasks:
+        states = rollout(cell, params, cell.zero_state(dtype=task.inputs.dtype), task.inputs)
+        answers = outputs(cell, params, states[-1:])[0].argmax(axis=-1)
+        shares.append((answers == task.targets[-1]).mean())
+    return float(np.mean(shares))
 
 
 def sine_generation(
@@ -70,22 +90,13 @@ def sine_generation(
     Task
         Inputs and targets of shape ``(N, B, 1)``, squared error at all steps.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If a size is not positive or the frequencies are not ``0 < lowest ≤ highest < π``.
-
     References
     ----------
     Ribeiro et al., AISTATS 2020, the task of sine generation.
     """
-    settings = {
-        "sequences": positive_integer("sequences", sequences),
-        "length": positive_integer("length", length),
-        "lowest": lowest,
-        "highest": highest,
-        "dtype": float_type("dtype", dtype),
-    }
+    sequences = positive_integer("sequences", sequences)
+    length = positive_integer("length", length)
+    dtype = float_type("dtype", dtype)
     if not 0 < lowest <= highest < np.pi:
         raise ValueError(f"0 < lowest <= highest < π must hold, got {lowest!r} and {highest!r}")
     if rng is None:
@@ -94,7 +105,7 @@ def sine_generation(
         frequencies = rng.uniform(lowest, highest, sequences)
     inputs = np.broadcast_to(frequencies[:, np.newaxis], (length, sequences, 1))
     targets = np.sin(np.arange(1, length + 1)[:, np.newaxis, np.newaxis] * inputs)
-    return Task(inputs.astype(dtype), targets.astype(dtype), "squared error", "all", 1, settings)
+    return Task(inputs.astype(dtype), targets.astype(dtype), "squared error", "all", 1)
 
 
 @dataclass(frozen=True)
@@ -247,12 +258,6 @@ def symbol_classification(
         One-hot inputs of shape ``(N, B, kinds + distractors)``; the class, repeated at every step,
         as targets of shape ``(N, B)``; cross-entropy at the last step.
 
-    Raises
-    ------
-    ValueError
-        If a size is not positive, a window empty, out of order or beyond the end, or both
-        ``length`` and ``gap`` are given.
-
     References
     ----------
     Ribeiro et al., AISTATS 2020, after the sequence classification of Hochreiter and Schmidhuber
@@ -279,22 +284,12 @@ def symbol_classification(
     places = rng.integers(starts, stops, size=(sequences, len(starts))).T
     for place, digit in zip(places, reversed(range(len(starts))), strict=True):
         symbols[place, np.arange(sequences)] = labels // kinds**digit % kinds
-    settings = {
-        "sequences": sequences,
-        "length": length,
-        "gap": length - stops[-1],
-        "windows": tuple(zip(starts, stops, strict=True)),
-        "kinds": kinds,
-        "distractors": distractors,
-        "dtype": dtype,
-    }
     return Task(
         inputs=np.eye(kinds + distractors, dtype=dtype)[symbols],
         targets=np.broadcast_to(labels, (length, sequences)),
         loss="cross-entropy",
         at="last",
         output_size=classes,
-        settings=settings,
     )
 
 
@@ -317,8 +312,7 @@ def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
     Raises
     ------
     ValueError
-        If two parts share a sequence, which happens only when there are few different ones; and as
-        `symbol_classification`.
+        If two parts share a sequence, which happens only when there are few different ones.
     """
     parts = tuple(
         symbol_classification(generator, sequences=size, **settings)

@@ -10,29 +10,27 @@ What is trained is an *objective*, any object with two methods:
     before, or ``None`` at the start of an epoch: an objective that carries no state ignores it.
     ``rng`` is for what is drawn anew at each step, such as dropout.
 
-`Sequences` and `Stream` are two of them. A third method, ``fingerprint()``, may return a text that
-tells objectives apart: then a checkpoint is not resumed with other data.
+`Sequences`, `Mixture` and `LanguageModel` are such objects. A third method, ``fingerprint()``, may
+return a text that tells objectives apart: then a checkpoint is not resumed with other data.
 
 All randomness comes from one generator, and one vector ``θ`` holds all parameters: a run is a
 function of its arguments, to the last bit.
 """
 
 from rnnpedagogy.training.loop import Recording, Training, train
-from rnnpedagogy.training.objectives import Sequences, Stream
-from rnnpedagogy.training.optimisers import SGD, Adam, clip_by_global_norm
+from rnnpedagogy.training.objectives import Mixture, Sequences
+from rnnpedagogy.training.optimisers import Adam, clip_by_global_norm
 from rnnpedagogy.training.recorders import ExponentRecorder, OrbitRecorder
-from rnnpedagogy.training.schedules import PlateauSchedule, StepSchedule
+from rnnpedagogy.training.schedules import StepSchedule
 
 __all__ = [
-    "SGD",
     "Adam",
     "ExponentRecorder",
+    "Mixture",
     "OrbitRecorder",
-    "PlateauSchedule",
     "Recording",
     "Sequences",
     "StepSchedule",
-    "Stream",
     "Training",
     "clip_by_global_norm",
     "train",

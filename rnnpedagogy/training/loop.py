@@ -1,17 +1,18 @@
 """The loop: epochs of steps, which can be killed at any moment and resumed."""
 
-import json
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from rnnpedagogy._storage import digest, read_arrays, write_arrays
+from rnnpedagogy._storage import digest
 from rnnpedagogy._validation import non_negative, positive_integer, real_array
 from rnnpedagogy.cells import flatten, unflatten
+from rnnpedagogy.training import checkpoints
 from rnnpedagogy.training.optimisers import Adam, clip_by_global_norm
 from rnnpedagogy.training.schedules import StepSchedule
 
@@ -34,7 +35,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Training:
-    """Trained parameters, how they came about, and the settings.
+    """Trained parameters, and how they came about.
 
     Attributes
     ----------
@@ -57,8 +58,6 @@ class Training:
         What the recorders returned, by their names.
     seconds : array, shape (epoch,)
         How long each epoch took: the one thing that differs from run to run.
-    settings : dict of str
-        The settings, as a checkpoint stores and compares them.
     """
 
     params: dict
@@ -69,7 +68,6 @@ class Training:
     history: dict
     records: dict
     seconds: np.ndarray
-    settings: dict
 
 
 def train(
@@ -105,12 +103,11 @@ def train(
         How many epochs in all, those of a resumed checkpoint included.
     rng : numpy.random.Generator
         Source of all randomness.
-    optimiser : SGD or Adam, optional
-        Anything with their two methods; ``Adam()`` if not given.
+    optimiser : Adam, optional
+        Anything with its two methods; ``Adam()`` if not given.
     rate : float or callable
-        The learning rate: a number, or a function, such as `StepSchedule` and `PlateauSchedule`, of
-        the list of watched values of all finished epochs: the validation if there is one, else the
-        cost.
+        The learning rate: a number, or a function, such as a `StepSchedule`, of the list of watched
+        values of all finished epochs: the validation if there is one, else the cost.
     clip : float, optional
         Largest norm of the gradient, see `clip_by_global_norm`.
     project : callable, optional
@@ -131,7 +128,7 @@ def train(
     checkpoint_every : int
         Epochs between two checkpoints; there is always one at the end.
     progress : bool
-        Show a progress bar.
+        Show a progress bar, if tqdm is installed.
 
     Returns
     -------
@@ -139,104 +136,96 @@ def train(
 
     Raises
     ------
-    ValueError, TypeError
-        If an argument is not what it should be, or the checkpoint belongs to another run.
+    ValueError
+        If the checkpoint belongs to another run.
     FileNotFoundError
-        If the folder of the checkpoint does not exist.
+        If its folder does not exist.
 
     Warns
     -----
     RuntimeWarning
         If cost, gradient, parameters or validation are not finite any more: then training stops.
     """
-    from tqdm.auto import tqdm
-
     epochs = positive_integer("epochs", epochs, minimum=0)
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
-    optimiser = Adam() if optimiser is None else optimiser
-    schedule = rate if callable(rate) else StepSchedule(rate, ())
-    largest = np.inf if clip is None else non_negative("clip", clip)
-    if patience is not None:
-        positive_integer("patience", patience)
-        if validate is None:
-            raise ValueError(f"patience needs validate, got patience={patience} without it")
-    record = {} if record is None else record
-    if not isinstance(record, Mapping):
-        raise TypeError(f"record must be a dictionary of recorders, got {record!r}")
-    checkpoint_every = positive_integer("checkpoint_every", checkpoint_every)
+    every = positive_integer("checkpoint_every", checkpoint_every)
     shapes, theta = _start(params)
-
-    settings = {
-        "objective": getattr(objective, "fingerprint", lambda: type(objective).__name__)(),
-        "params": f"{shapes} {digest(theta)}",
-        "optimiser": _describe(optimiser),
-        "rate": _describe(rate),
-        "clip": repr(clip),
-        "project": _describe(project),
-        "validate": _describe(validate),
-        "patience": repr(patience),
-        "record": repr(sorted(record)),
-    }
+    job = _Job(
+        objective=objective,
+        shapes=shapes,
+        rng=rng,
+        optimiser=Adam() if optimiser is None else optimiser,
+        rate=rate,
+        largest_norm=np.inf if clip is None else non_negative("clip", clip),
+        project=project,
+        validate=validate,
+        patience=patience,
+        record={} if record is None else record,
+    )
     path = None if checkpoint is None else Path(checkpoint)
-    if path is not None and not path.parent.is_dir():
-        raise FileNotFoundError(f"checkpoint must be in a folder that exists, got {path}")
-    if path is not None and path.exists():
-        run = _load(path, settings, rng)
-        if run.epoch > epochs:
-            raise ValueError(f"epochs must be at least {run.epoch}, as in {path}, got {epochs}")
-    else:
-        run = _Run(theta, theta, optimiser.init(theta))
-        _record(run, record, shapes)
-
-    stopped, diverged = f"all {epochs} epochs done", False
-    with tqdm(total=epochs, initial=run.epoch, unit="epoch", disable=not progress) as bar:
-        while run.epoch < epochs:
-            if patience is not None and run.waited >= patience:  # also true of a resumed run
-                stopped = f"no lower validation in {patience} epochs, after epoch {run.epoch}"
-                break
+    settings = None if path is None else _checkpoint_settings(path, job, theta)
+    run = _begin(job, theta, path, settings, epochs)
+    problem = None
+    with _progress(epochs, run.epoch, progress) as show:
+        while run.epoch < epochs and not _has_waited_enough(job, run):
             begun = time.perf_counter()
             try:
-                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                    eta = float(schedule(run.watched))
-                    found = _epoch(run, objective, optimiser, eta, largest, project, shapes, rng)
-                    if validate is not None:
-                        found["validation"] = float(validate(unflatten(run.theta, shapes)))
-                        _require_finite({"validation": found["validation"]})
-            except _NotFiniteError as problem:
-                stopped, diverged = f"{problem} in epoch {run.epoch + 1}", True
-                warnings.warn(f"training stopped: {stopped}", RuntimeWarning, stacklevel=2)
+                found = _epoch(job, run)
+            except _NotFiniteError as error:
+                problem = f"{error} in epoch {run.epoch + 1}"
+                warnings.warn(f"training stopped: {problem}", RuntimeWarning, stacklevel=2)
                 run.theta = run.good
                 break
             run.finish_epoch(found, time.perf_counter() - begun)
-            _record(run, record, shapes)
-            if path is not None and run.epoch % checkpoint_every == 0:
-                _save(path, run, settings, rng)
-            bar.update()
-            shown = {name: f"{found[name]:.3g}" for name in ("cost", "validation") if name in found}
-            bar.set_postfix(shown, refresh=False)
-
-    if path is not None and not diverged and run.epoch % checkpoint_every:
-        _save(path, run, settings, rng)
-
-    return Training(
-        params=unflatten(run.theta, shapes),
-        best_params=unflatten(run.theta if run.best is None else run.best, shapes),
-        epoch=run.epoch,
-        stopped=stopped,
-        diverged=diverged,
-        history={name: np.array(values) for name, values in run.history.items()},
-        records={
-            name: Recording(np.array(run.recorded[name], int), np.array(values))
-            for name, values in run.records.items()
-        },
-        seconds=np.array(run.seconds),
-        settings=settings,
-    )
+            _record(job, run)
+            if path is not None and run.epoch % every == 0:
+                checkpoints.save(path, run, settings, rng)
+            show(found)
+    if path is not None and problem is None and run.epoch % every:
+        checkpoints.save(path, run, settings, rng)
+    if problem is None and run.epoch < epochs:
+        stopped = f"no lower validation in {patience} epochs, after epoch {run.epoch}"
+    else:
+        stopped = problem or f"all {epochs} epochs done"
+    return _result(run, shapes, stopped, diverged=problem is not None)
 
 
 class _NotFiniteError(ArithmeticError):
     """A number that is infinite or not a number: the message says which."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that stays as it is in training: the arguments of `train`, checked."""
+
+    objective: object
+    shapes: dict
+    rng: np.random.Generator
+    optimiser: object
+    rate: object
+    largest_norm: float
+    project: object
+    validate: object
+    patience: int | None
+    record: Mapping
+
+    def __post_init__(self):
+        if not isinstance(self.rng, np.random.Generator):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {self.rng!r}")
+        if not callable(self.rate):
+            non_negative("rate", self.rate)
+        if self.patience is not None:
+            positive_integer("patience", self.patience)
+            if self.validate is None:
+                raise ValueError(
+                    f"patience needs validate, got patience={self.patience} without it"
+                )
+        if not isinstance(self.record, Mapping):
+            raise TypeError(f"record must be a dictionary of recorders, got {self.record!r}")
+
+    @property
+    def schedule(self):
+        """The learning rate as a function of the watched values."""
+        return self.rate if callable(self.rate) else StepSchedule(self.rate, ())
 
 
 @dataclass
@@ -286,43 +275,111 @@ def _start(params):
     return {name: array.shape for name, array in arrays.items()}, flatten(arrays)
 
 
-def _vector(what, params, shapes, dtype):
+def _checkpoint_settings(path, job, theta):
+    """What a checkpoint is compared by: texts that tell data, parameters and settings apart."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"checkpoint must be in a folder that exists, got {path}")
+    objective = job.objective
+    return {
+        "objective": getattr(objective, "fingerprint", lambda: type(objective).__name__)(),
+        "params": f"{job.shapes} {digest(theta)}",
+        "optimiser": checkpoints.describe(job.optimiser),
+        "rate": checkpoints.describe(job.rate),
+        "clip": repr(job.largest_norm),
+        "project": checkpoints.describe(job.project),
+        "validate": checkpoints.describe(job.validate),
+        "patience": repr(job.patience),
+        "record": repr(sorted(job.record)),
+        "rng": type(job.rng.bit_generator).__name__,
+    }
+
+
+def _begin(job, theta, path, settings, epochs):
+    """A new run, or that of a checkpoint."""
+    if path is None or not path.exists():
+        run = _Run(theta, theta, job.optimiser.init(theta))
+        _record(job, run)
+        return run
+    run = _Run(**checkpoints.load(path, settings, job.rng))
+    if run.epoch > epochs:
+        raise ValueError(f"epochs must be at least {run.epoch}, as in {path}, got {epochs}")
+    return run
+
+
+@contextmanager
+def _progress(epochs, done, wanted):
+    """A function that shows what an epoch found: a bar, if one is wanted and tqdm is installed."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        wanted = False
+    if not wanted:
+        yield lambda found: None
+        return
+    with tqdm(total=epochs, initial=done, unit="epoch") as bar:
+
+        def show(found):
+            bar.update()
+            shown = {name: f"{found[name]:.3g}" for name in ("cost", "validation") if name in found}
+            bar.set_postfix(shown, refresh=False)
+
+        yield show
+
+
+def _has_waited_enough(job, run):
+    """Whether the validation has not fallen for too long; also true of a resumed run."""
+    return job.patience is not None and run.waited >= job.patience
+
+
+def _epoch(job, run):
+    """Go through the batches once, and validate: what the history keeps of an epoch."""
+    costs, norms, state = [], [], None
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        rate = float(job.schedule(run.watched))
+        for k, batch in enumerate(job.objective.batches(job.rng), start=1):
+            cost, norm, state = _step(job, run, rate, k, batch, state)
+            costs.append(cost)
+            norms.append(norm)
+        if not costs:
+            raise ValueError("the objective must give at least one batch, got none")
+        found = {
+            "cost": float(np.mean(costs)),
+            "gradient_norm": float(np.mean(norms)),
+            "largest_gradient_norm": max(norms),
+            "rate": rate,
+        }
+        if job.validate is not None:
+            found["validation"] = float(job.validate(unflatten(run.theta, job.shapes)))
+            _require_finite({"validation": found["validation"]})
+    return found
+
+
+def _step(job, run, rate, k, batch, state):
+    """Gradient, clipping, update, projection, with the ``k``-th batch of an epoch."""
+    found = job.objective.gradient(unflatten(run.theta, job.shapes), batch, state, job.rng)
+    if np.ndim(found.value):
+        raise ValueError(f"the cost must be one number, got shape {np.shape(found.value)}")
+    gradient = _vector("a gradient", found.params, job, run)
+    gradient, norm = clip_by_global_norm(gradient, job.largest_norm)
+    cost = float(found.value)
+    _require_finite({"cost": cost, "gradient": norm}, f" of batch {k}")
+    run.good = run.theta
+    theta, memory = job.optimiser.update(run.theta, gradient, run.memory, rate)
+    _require_finite({"parameters": theta} | memory, f" after batch {k}")
+    if job.project is not None:
+        projected = job.project(unflatten(theta, job.shapes))
+        theta = _vector("projected parameters", projected, job, run)
+        _require_finite({"projected parameters": theta}, f" after batch {k}")
+    run.theta, run.memory = theta, memory
+    return cost, norm, found.last_state
+
+
+def _vector(what, params, job, run):
     """What an objective or a projection returned as a vector, in the order of the parameters."""
     got = {name: np.shape(array) for name, array in params.items()}
-    if got != shapes:
-        raise ValueError(f"got {what} of shapes {got}, expected {shapes}")
-    return flatten({name: params[name] for name in shapes}).astype(dtype, copy=False)
-
-
-def _epoch(run, objective, optimiser, rate, largest, project, shapes, rng):
-    """Go through the batches once; means over them for the history."""
-    costs, norms, state, dtype = [], [], None, run.theta.dtype
-    for k, batch in enumerate(objective.batches(rng), start=1):
-        found = objective.gradient(unflatten(run.theta, shapes), batch, state, rng)
-        if np.ndim(found.value):
-            raise ValueError(f"the cost must be one number, got shape {np.shape(found.value)}")
-        gradient = _vector("a gradient", found.params, shapes, dtype)
-        gradient, norm = clip_by_global_norm(gradient, largest)
-        cost, state = float(found.value), found.last_state
-        _require_finite({"cost": cost, "gradient": norm}, f" of batch {k}")
-        run.good = run.theta
-        theta, memory = optimiser.update(run.theta, gradient, run.memory, rate)
-        _require_finite({"parameters": theta} | memory, f" after batch {k}")
-        if project is not None:
-            projected = project(unflatten(theta, shapes))
-            theta = _vector("projected parameters", projected, shapes, dtype)
-            _require_finite({"projected parameters": theta}, f" after batch {k}")
-        run.theta, run.memory = theta, memory
-        costs.append(cost)
-        norms.append(norm)
-    if not costs:
-        raise ValueError("the objective must give at least one batch, got none")
-    return {
-        "cost": float(np.mean(costs)),
-        "gradient_norm": float(np.mean(norms)),
-        "largest_gradient_norm": max(norms),
-        "rate": rate,
-    }
+    if got != job.shapes:
+        raise ValueError(f"got {what} of shapes {got}, expected {job.shapes}")
+    return flatten({name: params[name] for name in job.shapes}).astype(run.theta.dtype, copy=False)
 
 
 def _require_finite(values, where=""):
@@ -332,65 +389,26 @@ def _require_finite(values, where=""):
             raise _NotFiniteError(f"{name}{where}: {bad}")
 
 
-def _record(run, record, shapes):
-    for name, recorder in record.items():
+def _record(job, run):
+    for name, recorder in job.record.items():
         epochs, values = run.recorded.setdefault(name, []), run.records.setdefault(name, [])
-        value = recorder(run.epoch, unflatten(run.theta, shapes))
+        value = recorder(run.epoch, unflatten(run.theta, job.shapes))
         if value is not None:
             epochs.append(run.epoch)
             values.append(value)
 
 
-# ------------------------------------------------------------------------------- checkpoints
-
-
-def _describe(setting):
-    """A text that is the same for equal settings, in another process too."""
-    if callable(setting) and not is_dataclass(setting):
-        return getattr(setting, "__qualname__", type(setting).__name__)
-    return repr(setting)
-
-
-def _save(path, run, settings, rng):
-    """Write all of a run into a file beside ``path``, then put that in its place at once."""
-    arrays = {"theta": run.theta, "good": run.good, "seconds": np.array(run.seconds)}
-    if run.best is not None:
-        arrays["best"] = run.best
-    for name in ("memory", "history", "recorded", "records"):
-        for key, value in getattr(run, name).items():
-            arrays[f"{name}/{key}"] = np.array(value)
-    text = {"settings": settings, "rng": rng.bit_generator.state}
-    arrays["text"] = np.array(json.dumps(text, default=lambda array: array.tolist()))
-    write_arrays(path, arrays)
-
-
-def _load(path, settings, rng):
-    """The run in a checkpoint; ``rng`` is put into the state it had then."""
-    try:
-        arrays = read_arrays(path)
-        text = json.loads(arrays.pop("text").item())
-        stored = text["settings"]
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"checkpoint must be a file that train wrote, got {path}") from error
-    for name, value in settings.items():
-        if stored.get(name) != value:
-            raise ValueError(
-                f"the checkpoint {path} belongs to a run with {name} = {stored.get(name)}, "
-                f"got {value}"
-            )
-    kind = type(rng.bit_generator).__name__
-    if text["rng"]["bit_generator"] != kind:
-        raise ValueError(
-            f"the checkpoint {path} belongs to a run with rng = {text['rng']['bit_generator']}, "
-            f"got {kind}"
-        )
-    rng.bit_generator.state = text["rng"]
-    parts = {"memory": {}, "history": {}, "recorded": {}, "records": {}}
-    for name in [name for name in arrays if "/" in name]:
-        part, _, key = name.partition("/")
-        value = arrays.pop(name)
-        if part in ("history", "recorded"):
-            value = value.tolist()
-        parts[part][key] = list(value) if part == "records" else value
-    seconds = arrays.pop("seconds").tolist()
-    return _Run(**arrays, **parts, seconds=seconds)
+def _result(run, shapes, stopped, *, diverged):
+    return Training(
+        params=unflatten(run.theta, shapes),
+        best_params=unflatten(run.theta if run.best is None else run.best, shapes),
+        epoch=run.epoch,
+        stopped=stopped,
+        diverged=diverged,
+        history={name: np.array(values) for name, values in run.history.items()},
+        records={
+            name: Recording(np.array(run.recorded[name], int), np.array(values))
+            for name, values in run.records.items()
+        },
+        seconds=np.array(run.seconds),
+    )

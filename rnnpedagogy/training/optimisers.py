@@ -8,55 +8,6 @@ from rnnpedagogy._validation import fraction, non_negative
 
 
 @dataclass(frozen=True)
-class SGD:
-    r"""Gradient descent, with momentum if wanted.
-
-    With the gradient :math:`g` and the learning rate :math:`\eta`,
-
-    .. math:: v \leftarrow \mu v + g, \qquad \theta \leftarrow \theta - \eta v, \qquad v_0 = 0.
-
-    Parameters
-    ----------
-    momentum : float
-        ``0 ≤ μ < 1``; under a constant gradient the steps grow by the factor ``1/(1 − μ)``.
-
-    References
-    ----------
-    B. T. Polyak, Some methods of speeding up the convergence of iteration methods, USSR
-    Computational Mathematics and Mathematical Physics 4 (1964).
-    """
-
-    momentum: float = 0.0
-
-    def __post_init__(self):
-        fraction("momentum", self.momentum)
-
-    def init(self, theta):
-        """The memory before the first step."""
-        return {"velocity": np.zeros_like(theta)}
-
-    def update(self, theta, gradient, memory, rate):
-        """One step, entry by entry, for arrays of any shape.
-
-        Parameters
-        ----------
-        theta, gradient : array
-            ``θ`` and ``g``.
-        memory : dict of array
-            As `init` or the step before returned it.
-        rate : float
-            ``η``.
-
-        Returns
-        -------
-        theta : array
-        memory : dict of array
-        """
-        velocity = self.momentum * memory["velocity"] + gradient
-        return theta - rate * velocity, {"velocity": velocity}
-
-
-@dataclass(frozen=True)
 class Adam:
     r"""Steps of about the learning rate in every entry, from running means of gradients.
 
@@ -97,7 +48,22 @@ class Adam:
         return {"mean": np.zeros_like(theta), "square": np.zeros_like(theta), "steps": np.array(0)}
 
     def update(self, theta, gradient, memory, rate):
-        """One step, entry by entry, for arrays of any shape; arguments as for `SGD.update`."""
+        """One step, entry by entry, for arrays of any shape.
+
+        Parameters
+        ----------
+        theta, gradient : array
+            ``θ`` and ``g``.
+        memory : dict of array
+            As `init` or the step before returned it.
+        rate : float
+            ``η``.
+
+        Returns
+        -------
+        theta : array
+        memory : dict of array
+        """
         beta_1, beta_2 = self.betas
         k = int(memory["steps"]) + 1
         mean = beta_1 * memory["mean"] + (1 - beta_1) * gradient

@@ -8,17 +8,19 @@ it. The command
 
     python -m rnnbook.experiments list
     python -m rnnbook.experiments run NAME … [--jobs 2] [--dask ADDRESS] [--wikitext DIR]
-    python -m rnnbook.experiments verify
+    python -m rnnbook.experiments verify [--every-seed]
     python -m rnnbook.experiments summary
 
 lists what there is; computes what is not stored, or, as ``run all``, everything that is not;
-checks every file and computes a small task of each kind again; prints a table. ``--folder DIR`` in
+checks every file, trains a small task of each kind again, and repeats the analysis of stored
+parameters; prints a table. ``--folder DIR`` in
 front of the command, or the variable ``RNNBOOK_RESULTS``, puts results elsewhere than into the
 package.
 """
 
 from rnnbook.experiments import store
-from rnnbook.experiments.networks import KINDS, NETWORKS, network
+from rnnbook.experiments.ends import END_KINDS
+from rnnbook.experiments.networks import NETWORKS, network
 from rnnbook.experiments.registry import EXPERIMENTS
 from rnnbook.experiments.store import (
     CorruptError,
@@ -31,8 +33,8 @@ from rnnbook.experiments.sweeps import sweep
 from rnnpedagogy._validation import choice
 
 __all__ = [
+    "END_KINDS",
     "EXPERIMENTS",
-    "KINDS",
     "NETWORKS",
     "CorruptError",
     "Experiment",

@@ -4,15 +4,13 @@ import argparse
 import os
 import sys
 from collections import Counter, defaultdict
+from itertools import chain
 from statistics import median
 
-import numpy as np
-
-from rnnbook.experiments import EXPERIMENTS, store
+from rnnbook.experiments import EXPERIMENTS, store, verification
 from rnnbook.experiments.sweeps import sweep
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-TOLERANCE = 1e-6  # of a cost in float64 after at most 50 updates, which amplify rounding
 
 
 def main(arguments=None):
@@ -29,7 +27,10 @@ def main(arguments=None):
     running.add_argument("--dask", metavar="ADDRESS", help="run on this Dask scheduler")
     running.add_argument("--wikitext", metavar="DIR", help="folder with the parts of WikiText-2")
     running.add_argument("--force", action="store_true", help="compute what is stored as well")
-    commands.add_parser("verify", help="check all files, and recompute a small task of each kind")
+    checking = commands.add_parser(
+        "verify", help="check all files, repeat a few updates and analyses of stored parameters"
+    )
+    checking.add_argument("--every-seed", action="store_true", help="analyse all, not the first")
     commands.add_parser("summary", help="a table of what came out")
     options = vars(parser.parse_args(arguments))
     return COMMANDS[options.pop("command")](**options) or 0
@@ -58,24 +59,16 @@ def run(folder, names, **options):
             print(f"{name}/{task}: {seconds:.1f} s", flush=True)
 
 
-def verify(folder):
-    """Check every file, and recompute the experiment ``check``."""
-    problems = []
-    for experiment in EXPERIMENTS.values():
-        for task in experiment.tasks:
-            word, why = store.status(experiment, task, folder)
-            missing_by_right = word == "missing" and experiment.needs
-            if word != "stored" and not missing_by_right:
-                problems.append(why)
-    check = EXPERIMENTS["check"]
-    for task, config in check.tasks.items():
-        if store.status(check, task, folder)[0] != "stored":
-            continue
-        stored = store.read(check, task, folder)["history/cost"]
-        error = float(np.max(np.abs(check.run(config)["history/cost"] / stored - 1)))
-        print(f"check/{task}: recomputed, largest relative difference {error:.1e}", flush=True)
-        if not error <= TOLERANCE:
-            problems.append(f"check/{task} differs by {error}, allowed is {TOLERANCE}")
+def verify(folder, every_seed=False):
+    """Check every file, compute ``check`` again, and repeat analyses of stored parameters."""
+    problems = list(verification.damaged_files(EXPERIMENTS.values(), folder))
+    repetitions = [verification.repeat_check(EXPERIMENTS["check"], folder)]
+    for name in [name for name in EXPERIMENTS if name != "check"]:
+        repetitions.append(verification.repeat_analyses(EXPERIMENTS[name], folder, every_seed))
+    for report, fits in chain.from_iterable(repetitions):
+        print(report, flush=True)
+        if not fits:
+            problems.append(f"differs by too much: {report}")
     for problem in problems:
         print(problem)
     print(f"{len(problems)} problems")

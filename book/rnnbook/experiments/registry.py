@@ -4,14 +4,24 @@ from rnnbook.experiments import sine, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
-RUN = {"sine": sine.run, "symbols": symbols.run, "words": words.run}
+KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words}
 SEEDS = range(5)
 RATES = {("symbols", "oRNN"): {"rate": 0.003}}  # at that of the others it often fails
 
 
-def run(config, **options):
-    """Run the task of a configuration."""
-    return RUN[config["kind"]](config, **options)
+def train(config, checkpoint=None, **options):
+    """Train the network of a configuration: arrays of what is kept, and its parameters."""
+    return KINDS_OF_TASKS[config["kind"]].train(config, checkpoint, **options)
+
+
+def analyse(config, params, **options):
+    """Arrays of what a trained network does: a function of configuration and parameters."""
+    return KINDS_OF_TASKS[config["kind"]].analyse(config, params, **options)
+
+
+def analysis_version(config):
+    """The version of the analysis of a configuration."""
+    return KINDS_OF_TASKS[config["kind"]].ANALYSIS
 
 
 def _tasks(base, networks=tuple(NETWORKS), seeds=SEEDS, label="", **changes):
@@ -65,54 +75,51 @@ def _checks():
     )
 
 
+def _experiment(name, description, tasks, **settings):
+    return Experiment(name, description, tasks, train, analyse, analysis_version, **settings)
+
+
 EXPERIMENTS = {
     experiment.name: experiment
     for experiment in [
-        Experiment(
+        _experiment(
             "sine",
             "sine generation by three networks, and by the LSTM without clipping",
             _tasks(sine.CONFIG, ("LSTM", "sLSTM", "oRNN"))
             | _tasks(sine.CONFIG, ("LSTM",), label="-unclipped", clip=None),
-            run,
         ),
-        Experiment(
+        _experiment(
             "sine-paper",
             "sine generation by an LSTM at the paper's own size",
             _tasks(sine.PAPER, ("LSTM",), seeds=[0]),
-            run,
         ),
-        Experiment(
+        _experiment(
             "symbols",
             "symbol classification against the length, by four networks",
             _symbols((60, 100, 200)),
-            run,
         ),
-        Experiment(
+        _experiment(
             "symbols-varied",
             "symbol classification, lengths from 50 to 70 in one training",
             _tasks(symbols.VARIED, ("LSTM", "sLSTM", "oRNN"))
             | _tasks(symbols.VARIED, ("LSTM", "sLSTM"), label="-forget-bias", forget_bias=2.0),
-            run,
         ),
-        Experiment(
+        _experiment(
             "symbols-curriculum",
             "symbol classification, lengths from 60 to 140 one after the other",
             _tasks(symbols.CURRICULUM, ("LSTM", "sLSTM", "oRNN")),
-            run,
         ),
-        Experiment(
+        _experiment(
             "words",
             "word language models of a grammar and of Python's help texts, by four networks",
             _tasks(words.CONFIG) | _tasks(words.PYDOC, label="-pydoc"),
-            run,
         ),
-        Experiment(
+        _experiment(
             "words-wikitext",
             "the same on the smaller parts of WikiText-2, one seed",
             _tasks(words.WIKITEXT, seeds=[0]),
-            run,
             needs="wikitext",
         ),
-        Experiment("check", "a few updates of each kind, for verify", _checks(), run),
+        _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
 }

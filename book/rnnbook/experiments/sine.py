@@ -3,18 +3,21 @@
 import numpy as np
 
 from rnnbook.experiments.networks import (
-    certificate_recorder,
+    can_have_certificate,
     fit,
     float64,
     generators,
+    kept,
     network,
     summarise,
 )
+from rnnbook.experiments.recorders import CertificateRecorder
 from rnnpedagogy._storage import digest
 from rnnpedagogy.dynamics import CellMap, find_fixed_points
 from rnnpedagogy.tasks import free_oscillation, sine_generation
 from rnnpedagogy.training import ExponentRecorder, OrbitRecorder, Sequences
 
+ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds
 RECORDED = np.array([np.pi / 16, 3 * np.pi / 32, np.pi / 8])  # inputs of the orbit diagram
 CONFIG = {
     "kind": "sine",
@@ -44,52 +47,81 @@ PAPER = CONFIG | {
 }
 
 
-def run(config):
+def train(config, checkpoint=None):
     """Train on sine generation.
 
     Returns
     -------
-    dict of array
+    arrays : dict of array
         ``orbits``, shape ``(R, 40, 3, 3)``: after the epochs ``orbits/epochs``, 40 consecutive
         outputs under each of the inputs `RECORDED`, from three starts. ``multipliers``, shape
         ``(R, 3, 2)``: absolute value and angle of the leading eigenvalue at the fixed point that
         these orbits surround or end at (NaN where none was found). ``exponents``: as from
-        `ExponentRecorder`. ``free/…``, shape ``(9, 16)``: `free_oscillation` of the trained network
-        under nine frequencies from 16 starts of the sizes ``free/sizes``; the first is zero, as in
-        training.
+        `ExponentRecorder`. ``certificate``: as from `CertificateRecorder`.
+    params : dict of array
     """
     _, init_rng, train_rng, start_rng = generators(config)
     dtype = np.dtype(config["dtype"]).type
     cell, project = network(config, 1)
-    settings = {"sequences": config["sequences"], "length": config["length"], "dtype": dtype}
-    task = sine_generation(**settings)
+    task = sine_generation(**_settings(config))
     params = cell.init_params(init_rng, output_size=1, dtype=dtype)
     params = project(params) if project else params
     every = range(0, config["epochs"] + 1, config["record_every"])
     seldom = range(0, config["epochs"] + 1, 5 * config["record_every"])
-    starts = start_rng.normal(size=(3, cell.state_size))
-    inputs = RECORDED[:, np.newaxis]
+    starts, inputs = _starts(cell, start_rng), RECORDED[:, np.newaxis]
     record = {
         "orbits": OrbitRecorder(cell, inputs, starts, 40, config["transient"], epochs=every),
         "multipliers": _multipliers(cell, inputs, starts, config["transient"], every),
         "exponents": ExponentRecorder(cell, inputs, starts[:1], 300, 500, epochs=seldom),
-    } | certificate_recorder(config, every)
+    }
+    if can_have_certificate(config):
+        record["certificate"] = CertificateRecorder(every)
     trained = fit(
-        Sequences(cell, task.inputs, task.targets, batch_size=config["batch"]),
+        Sequences(task.cost(cell), batch_size=config["batch"]),
         params,
         config,
         train_rng,
+        checkpoint=checkpoint,
         project=project,
         record=record,
     )
-    arrays = summarise(trained, params=config["hidden"] <= 64)
+    arrays = summarise(trained)
+    if config["hidden"] <= 64:
+        arrays |= kept(trained.params)
     with np.errstate(over="ignore"):  # larger outputs become infinite: such an orbit is lost
         arrays["orbits"] = arrays["orbits"][..., 0].astype(np.float16)
-    arrays["data"] = digest(task.inputs, task.targets)
-    arrays["cost"] = np.float32(task.cost(cell)(trained.params))
-    unseen = sine_generation(start_rng, **settings)
-    arrays["test_cost"] = np.float32(unseen.cost(cell)(trained.params))
-    return arrays | _left_alone(cell, float64(trained.params), start_rng, config["free_steps"])
+    return arrays | {"data": digest(task.inputs, task.targets)}, trained.params
+
+
+def analyse(config, params):
+    """What a trained network does.
+
+    Returns
+    -------
+    dict of array
+        ``cost``, and ``test_cost`` on other frequencies; ``free/…``, shape ``(9, 16)``:
+        `free_oscillation` under nine frequencies from 16 starts of the sizes ``free/sizes``; the
+        first is zero, as in training.
+    """
+    *_, start_rng = generators(config)
+    cell, _ = network(config, 1)
+    _starts(cell, start_rng)  # those of the recorders come first
+    seen = sine_generation(**_settings(config))
+    unseen = sine_generation(start_rng, **_settings(config))
+    arrays = {
+        "cost": np.float32(seen.cost(cell)(params)),
+        "test_cost": np.float32(unseen.cost(cell)(params)),
+    }
+    return arrays | _left_alone(cell, float64(params), start_rng, config["free_steps"])
+
+
+def _settings(config):
+    return {name: config[name] for name in ("sequences", "length", "dtype")}
+
+
+def _starts(cell, rng):
+    """Where the orbits start that are recorded in training."""
+    return rng.normal(size=(3, cell.state_size))
 
 
 def _multipliers(cell, inputs, starts, transient, epochs):

@@ -24,17 +24,25 @@ class Experiment:
     name, description : str
     tasks : dict of dict
         By name, the configuration of each: plain numbers, texts and lists.
-    run : callable
-        Maps a configuration to a dictionary of arrays, a function of nothing else. The entry
-        ``"data"``, if there is one, is a checksum of what was trained on.
+    train : callable
+        Maps a configuration and the path of a checkpoint, or None, to a dictionary of arrays and
+        one of parameters, a function of the configuration alone. The entry ``"data"`` of the
+        arrays, if there is one, is a checksum of what was trained on.
+    analyse : callable
+        Maps a configuration and parameters to a dictionary of more arrays.
+    analysis_version : callable
+        Maps a configuration to a number, which is raised with every change of what the analysis
+        finds: results of another version are stale.
     needs : str or None
-        A keyword argument of ``run`` that only the reader can supply, such as a folder.
+        A keyword argument of both that only the reader can supply, such as a folder.
     """
 
     name: str
     description: str
     tasks: dict
-    run: Callable
+    train: Callable
+    analyse: Callable
+    analysis_version: Callable = lambda config: 1
     needs: str | None = None
 
 
@@ -49,7 +57,8 @@ class Result:
     config : dict
         Its configuration.
     record : dict
-        Configuration, versions, seconds, checksum of the data.
+        Configuration, versions, seconds, checksum of the data, and under ``"analysis"`` the
+        version of the analysis, which is 1 if it is not there.
     arrays : dict of array
     """
 
@@ -66,9 +75,21 @@ class Result:
         start = name + "/"
         return {key[len(start) :]: self.arrays[key] for key in self.arrays if key.startswith(start)}
 
+    @property
+    def has_exact_params(self):
+        """Whether the parameters are stored, in the type in which they were trained.
+
+        Only then an analysis can be repeated: from rounded ones it finds about the same, but
+        counts of ends, and what an orbit comes to in thousands of steps, may differ.
+        """
+        params = self.part("params")
+        return bool(params) and all(
+            value.dtype == self.config["dtype"] for value in params.values()
+        )
+
 
 class StaleError(ValueError):
-    """A result was computed with another configuration than the one that is registered."""
+    """A result belongs to another configuration, or another analysis, than those of today."""
 
 
 class CorruptError(ValueError):
@@ -84,6 +105,28 @@ def _path(experiment, task, folder):
     return results_folder(folder) / experiment.name / f"{task}.npz"
 
 
+def checkpoint_path(experiment, task, folder=None):
+    """Where a task in progress is kept: beside its result, one file for each configuration."""
+    text = json.dumps([experiment.tasks[task], _versions()], sort_keys=True)
+    path = _path(experiment, task, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{task}.{digest(np.array(text))[:8]}.checkpoint")
+
+
+def remove_checkpoints(experiment, task, folder=None):
+    """Remove all that is left of a task in progress, with whatever configuration."""
+    for path in _path(experiment, task, folder).parent.glob(f"{task}.*.checkpoint*"):
+        path.unlink()
+
+
+def _versions():
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "rnnpedagogy": __version__,
+    }
+
+
 def save(experiment, task, arrays, seconds, folder=None):
     """Write the file of a task, as a whole."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -91,13 +134,10 @@ def save(experiment, task, arrays, seconds, folder=None):
         "experiment": experiment.name,
         "task": task,
         "config": experiment.tasks[task],
+        "analysis": experiment.analysis_version(experiment.tasks[task]),
         "data": str(arrays.pop("data", "")),
         "seconds": round(seconds, 2),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "rnnpedagogy": __version__,
-        },
+        "versions": _versions(),
     }
     arrays["record"] = np.array(json.dumps(record))
     path = _path(experiment, task, folder)
@@ -120,7 +160,7 @@ def read(experiment, task, folder=None):
     CorruptError
         If the file is damaged.
     StaleError
-        If the configuration has changed since; the message says in what.
+        If the configuration or the analysis has changed since; the message says in what.
     """
     path = _path(experiment, task, folder)
     if not path.exists():
@@ -136,13 +176,15 @@ def read(experiment, task, folder=None):
     if _checksum(arrays) != checksum:
         raise CorruptError(f"{experiment.name}/{task} is damaged: the checksum does not agree")
     record = json.loads(str(arrays.pop("record")))
-    config, stored = experiment.tasks[task], record["config"]
-    if stored != config:
-        changed = [
-            f"{name} = {stored.get(name)!r}, now {config.get(name)!r}"
-            for name in stored | config
-            if stored.get(name) != config.get(name)
-        ]
+    config = experiment.tasks[task]
+    now = config | {"version of the analysis": experiment.analysis_version(config)}
+    stored = record["config"] | {"version of the analysis": record.get("analysis", 1)}
+    changed = [
+        f"{name} = {stored.get(name)!r}, now {now.get(name)!r}"
+        for name in stored | now
+        if stored.get(name) != now.get(name)
+    ]
+    if changed:
         raise StaleError(
             f"{experiment.name}/{task} is stale, it was computed with {'; '.join(changed)}"
         )

@@ -5,17 +5,19 @@ import time
 from rnnbook.experiments import store
 
 
-def perform(task, run, config, options):
-    """Run one task, in whatever process."""
-    begun = time.perf_counter()
-    arrays = run(config, **options)
+def perform(experiment, task, checkpoint, options):
+    """Train and analyse one task, in whatever process."""
+    begun, config = time.perf_counter(), experiment.tasks[task]
+    arrays, params = experiment.train(config, checkpoint, **options)
+    arrays = arrays | experiment.analyse(config, params, **options)
     return task, arrays, time.perf_counter() - begun
 
 
 def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options):
     """Compute the tasks of an experiment that are not stored yet, and store each as it comes.
 
-    A sweep that is interrupted loses the tasks that were running, and continues where it stopped.
+    A sweep that is interrupted continues where it stopped, also inside a task: a checkpoint beside
+    its result, which the finished task removes, keeps a training in progress.
 
     Parameters
     ----------
@@ -26,9 +28,9 @@ def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options)
         Address of a Dask scheduler, whose workers then do the work, through joblib's own backend.
         A task whose worker is lost is given to another one, up to the scheduler's
         ``allowed-failures``: beyond that, with a task that kills every worker, the backend waits
-        for ever.
+        for ever. There are no checkpoints: workers may have disks of their own.
     force : bool
-        Compute what is stored as well.
+        Compute what is stored as well, from the beginning.
     folder : path, optional
         Where results are, see `results_folder`.
     **options
@@ -45,9 +47,15 @@ def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options)
         for task in experiment.tasks
         if force or store.status(experiment, task, folder)[0] != "stored"
     ]
-    work = [(task, experiment.run, experiment.tasks[task], options) for task in tasks]
+    work = []
+    for task in tasks:
+        if force:
+            store.remove_checkpoints(experiment, task, folder)
+        path = None if dask else store.checkpoint_path(experiment, task, folder)
+        work.append((experiment, task, path, options))
     for task, arrays, seconds in _map(work, jobs, dask):
         store.save(experiment, task, arrays, seconds, folder)
+        store.remove_checkpoints(experiment, task, folder)
         yield task, seconds
 
 

@@ -4,21 +4,24 @@ from functools import partial
 
 import numpy as np
 
+from rnnbook.experiments.ends import end_states
 from rnnbook.experiments.networks import (
-    certificate_recorder,
-    end_states,
+    can_have_certificate,
     fit,
     float64,
     generators,
+    kept,
     network,
     summarise,
 )
+from rnnbook.experiments.recorders import CertificateRecorder, largest_forget_bias
 from rnnpedagogy._storage import digest
 from rnnpedagogy.rollout import outputs, rollout
 from rnnpedagogy.stability import contraction_certificate
-from rnnpedagogy.tasks import symbol_classification, symbol_splits
-from rnnpedagogy.training import ExponentRecorder, Sequences
+from rnnpedagogy.tasks import accuracy, symbol_classification, symbol_splits
+from rnnpedagogy.training import ExponentRecorder, Mixture, Sequences
 
+ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds
 KINDS, DISTRACTORS, SECOND_WINDOW_ENDS = 2, 4, 49
 BEYOND = (60, 80, 100, 140, 200, 400, 800)  # lengths on which the trained network is tried
 CONFIG = {
@@ -49,109 +52,104 @@ VARIED = CONFIG | {
 }
 
 
-def run(config):
-    """Train on symbol classification; validation chooses the epoch, test is looked at once.
+def train(config, checkpoint=None):
+    """Train on symbol classification; validation chooses the epoch.
 
     Returns
     -------
-    dict of array
-        ``accuracy`` and ``test_cost`` on the test part; ``stages``, the accuracy on the validation
-        part after each length of the curriculum; ``beyond``: the accuracy on new sequences of the
-        lengths ``beyond/lengths``. Of the network under each of the six constant inputs, the
-        distractors last: ``ends/…`` as from `end_states`, from starts of which the first half are
-        states after the last symbol of test sequences, the second half random; ``ends/true``,
-        shape ``(S,)``, the classes of these sequences, −1 for the random ones; ``ends/classes``,
-        shape ``(6, S)``: what is read out at the end. ``exponents``: as from `ExponentRecorder`,
-        under two distractors, in the last stage. ``certificate``: as from `CertificateRecorder`.
+    arrays : dict of array
+        ``stages``, the accuracy on the validation part after each length of the curriculum. Of the
+        last stage ``exponents``, as from `ExponentRecorder` under two distractors, and
+        ``certificate``, as from `CertificateRecorder`.
+    params : dict of array
     """
     data_rng, init_rng, train_rng, start_rng = generators(config)
-    dtype = np.dtype(config["dtype"]).type
     cell, project = network(config, KINDS + DISTRACTORS)
-    params = cell.init_params(init_rng, output_size=KINDS**2, dtype=dtype)
-    if config["forget_bias"] is not None and "skew" not in params:
-        np.split(params["bias"], 4)[1][:] = config["forget_bias"]
-    params = project(params) if project else params
-    inputs = np.eye(KINDS + DISTRACTORS, dtype=dtype)
+    params = _first_params(config, cell, project, init_rng)
     stages, costs, seen = [], [], []
-    lengths = config["lengths"]
-    for at_once in [lengths] if config["varied"] else [[length] for length in lengths]:
-        settings = {"sequences": config["sequences"], "dtype": dtype}
-        splits = [symbol_splits(data_rng, length=length, **settings) for length in at_once]
-        train, valid, test = zip(*splits, strict=True)
-        epochs = range(0, config["epochs"] + 1, config["record_every"])
-        starts = start_rng.normal(size=(2, cell.state_size))
-        record = certificate_recorder(config, epochs) | {
-            "exponents": ExponentRecorder(cell, inputs[-2:], starts, 200, 300, epochs=epochs[::2])
-        }
+    for number, (parts, starts) in enumerate(_stages(config, cell, data_rng, start_rng)):
+        practice, valid, _ = parts
         trained = fit(
-            Mixture(cell, train, config["batch"]),
+            Mixture(Sequences(task.cost(cell), batch_size=config["batch"]) for task in practice),
             params,
             config,
             train_rng,
+            checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}-{number}"),
             project=project,
             validate=partial(_mean_cost, cell, valid),
-            record=record,
+            record=_recorders(config, cell, starts),
         )
         params = trained.best_params
         stages.append(accuracy(cell, params, *valid))
         costs.append(trained.history["cost"])
-        seen += [digest(part.inputs, part.targets) for part in (*train, *valid, *test)]
-    arrays = summarise(trained, params=config["keep_params"])
+        seen += [digest(task.inputs, task.targets) for tasks in parts for task in tasks]
+    arrays = summarise(trained) | (kept(params) if config["keep_params"] else {})
     arrays["history/cost"] = np.float32(np.concatenate(costs))
     arrays["data"] = digest(np.array(seen))
     arrays["stages"] = np.float32(stages)
-    arrays["accuracy"] = np.float32(accuracy(cell, params, *test))
-    arrays["test_cost"] = np.float32(_mean_cost(cell, test, params))
-    longer = [symbol_classification(start_rng, length=length, dtype=dtype) for length in BEYOND]
-    arrays["beyond/lengths"] = np.array(BEYOND)
-    arrays["beyond"] = np.float32([accuracy(cell, params, task) for task in longer])
-    if "certificate" in arrays:
+    return arrays, params
+
+
+def analyse(config, params):
+    """What a trained network answers, and what it ends at; the test part is looked at once.
+
+    Returns
+    -------
+    dict of array
+        ``accuracy`` and ``test_cost`` on the test part; ``beyond``: the accuracy on new sequences
+        of the lengths ``beyond/lengths``. Under each of the six constant inputs, the distractors
+        last: ``ends/…`` as from `end_states`, from starts of which the first half are states after
+        the last symbol of test sequences, the second half random; ``ends/true``, shape ``(S,)``,
+        the classes of these sequences, −1 for the random ones; ``ends/classes``, shape ``(6, S)``:
+        what is read out at the end. ``certificate/…`` of an LSTM.
+    """
+    data_rng, _, _, rng = generators(config)
+    cell, _ = network(config, KINDS + DISTRACTORS)
+    *_, (last_parts, _) = _stages(config, cell, data_rng, rng)
+    *_, test = last_parts
+    dtype = config["dtype"]
+    longer = [symbol_classification(rng, length=length, dtype=dtype) for length in BEYOND]
+    arrays = {
+        "accuracy": np.float32(accuracy(cell, params, *test)),
+        "test_cost": np.float32(_mean_cost(cell, test, params)),
+        "beyond/lengths": np.array(BEYOND),
+        "beyond": np.float32([accuracy(cell, params, task) for task in longer]),
+    }
+    if can_have_certificate(config):
         certificate = contraction_certificate(params)
-        arrays["certificate/holds"] = certificate.holds
+        arrays["certificate/holds"] = np.array(certificate.holds)
         arrays["certificate/rate"] = np.float32(certificate.rate)
-        arrays["largest_forget_bias"] = np.float32(np.split(params["bias"], 4)[1].max())
-    return arrays | _under_constant_inputs(cell, params, test[-1], start_rng, config)
+        arrays["largest_forget_bias"] = np.float32(largest_forget_bias(params))
+    return arrays | _under_constant_inputs(cell, params, test[-1], rng, config)
 
 
-class Mixture:
-    """An objective for `train`: batches of sequences of several lengths, in random order."""
+def _first_params(config, cell, project, rng):
+    params = cell.init_params(rng, output_size=KINDS**2, dtype=np.dtype(config["dtype"]))
+    if config["forget_bias"] is not None and can_have_certificate(config):
+        np.split(params["bias"], 4)[1][:] = config["forget_bias"]
+    return project(params) if project else params
 
-    def __init__(self, cell, tasks, batch_size):
-        self.parts = [
-            Sequences(
-                cell,
-                task.inputs,
-                task.targets,
-                batch_size=batch_size,
-                loss=task.loss,
-                at=task.at,
-            )
-            for task in tasks
-        ]
 
-    def batches(self, rng):
-        """Pairs of a part and a batch of it."""
-        found = [(part, batch) for part in self.parts for batch in part.batches(rng)]
-        return (found[k] for k in rng.permutation(len(found)))
+def _stages(config, cell, data_rng, start_rng):
+    """For each stage of the curriculum its parts, a list of tasks each, and starts of orbits."""
+    lengths = config["lengths"]
+    settings = {"sequences": config["sequences"], "dtype": config["dtype"]}
+    for at_once in [lengths] if config["varied"] else [[length] for length in lengths]:
+        splits = [symbol_splits(data_rng, length=length, **settings) for length in at_once]
+        yield list(zip(*splits, strict=True)), start_rng.normal(size=(2, cell.state_size))
 
-    def gradient(self, params, batch, state, rng):
-        """As that of `Sequences`."""
-        part, indices = batch
-        return part.gradient(params, indices, None, rng)
+
+def _recorders(config, cell, starts):
+    epochs = range(0, config["epochs"] + 1, config["record_every"])
+    distractors = np.eye(KINDS + DISTRACTORS, dtype=config["dtype"])[-2:]
+    record = {"exponents": ExponentRecorder(cell, distractors, starts, 200, 300, epochs[::2])}
+    if can_have_certificate(config):
+        record["certificate"] = CertificateRecorder(epochs)
+    return record
 
 
 def _mean_cost(cell, tasks, params):
     return float(np.mean([task.cost(cell)(params) for task in tasks]))
-
-
-def accuracy(cell, params, *tasks):
-    """The share of sequences that a network classifies correctly, mean over the tasks."""
-    shares = []
-    for task in tasks:
-        states = rollout(cell, params, cell.zero_state(dtype=task.inputs.dtype), task.inputs)
-        answers = outputs(cell, params, states[-1:])[0].argmax(axis=-1)
-        shares.append((answers == task.targets[-1]).mean())
-    return float(np.mean(shares))
 
 
 def _under_constant_inputs(cell, params, task, rng, config):

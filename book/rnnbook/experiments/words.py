@@ -5,23 +5,25 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnbook.experiments.ends import end_states
 from rnnbook.experiments.networks import (
-    CertificateRecorder,
-    end_states,
+    can_have_certificate,
     fit,
     float64,
     generators,
+    kept,
     network,
     summarise,
 )
+from rnnbook.experiments.recorders import CertificateRecorder
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
-from rnnpedagogy.jacobians import state_jacobians
 from rnnpedagogy.rollout import outputs, rollout
 from rnnpedagogy.tasks import Bigram, Grammar, LanguageModel, Unigram, load_corpus
 from rnnpedagogy.tasks.corpora import corpus_of, read_part
 from rnnpedagogy.tasks.grammar import END
 from rnnpedagogy.training import ExponentRecorder
 
+ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds
 WINDOWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)  # words that a network may look back
 CONFIG = {
     "kind": "words",
@@ -63,14 +65,58 @@ WIKITEXT = PYDOC | {
 }
 
 
-def run(config, wikitext=None):
-    """Train a language model; the validation part chooses the epoch, the test part is for numbers.
+def train(config, checkpoint=None, wikitext=None):
+    """Train a language model; the validation part chooses the epoch.
 
     Parameters
     ----------
     config : dict
+    checkpoint : path, optional
     wikitext : path, optional
         Folder with the parts of WikiText-2; without it the corpus is named by the configuration.
+
+    Returns
+    -------
+    arrays : dict of array
+        ``exponents``: as from `ExponentRecorder`, under the four most frequent words; ``on_text``,
+        shape ``(R, 2)``, the same two numbers along the validation part. ``certificate``: as from
+        `CertificateRecorder`, with the largest entry of the embedding as the bound on inputs.
+        Parameters in float16: an analysis of them differs from that of the network by rounding.
+    params : dict of array
+    """
+    _, init_rng, train_rng, start_rng = generators(config)
+    model = _model(config, wikitext)
+    _, project = network(config, config["embedding"])
+    if config["network"] == "sLSTM certified":
+        project = partial(_project_all, project)
+    params = model.init_params(init_rng, dtype=np.dtype(config["dtype"]).type)
+    params = project(params) if project else params
+    every = range(0, config["epochs"] + 1, config["record_every"])
+    starts = _starts(model.cell, start_rng)
+    record = {
+        "exponents": ExponentRecorder(model.cell, _frequent, starts, 100, 300, epochs=every),
+        "on_text": partial(_exponent_on_text, model, every),
+    }
+    if can_have_certificate(config):
+        record["certificate"] = partial(_certificate, every)
+    trained = fit(
+        model,
+        params,
+        config,
+        train_rng,
+        checkpoint=checkpoint,
+        project=project,
+        validate=partial(model.perplexity, part="valid", batch_size=16),
+        record=record,
+    )
+    arrays = summarise(trained) | {"data": model.corpus.checksum}
+    if config["keep_params"]:
+        arrays |= kept(trained.best_params, np.float16)
+    return arrays, trained.best_params
+
+
+def analyse(config, params, wikitext=None):
+    """What a trained language model can do; the test part is looked at once.
 
     Returns
     -------
@@ -78,62 +124,40 @@ def run(config, wikitext=None):
         ``perplexity``, ``unigram`` and ``bigram`` on the test part. ``ends/…`` as from
         `end_states`, under the constant words ``ends/words``: the first half are the most frequent
         ones, the second half the rarest. The first half of the starts are states met in the test
-        part, the second half random. ``exponents``: as from `ExponentRecorder`, under the four most
-        frequent words; ``on_text``, shape ``(R, 2)``, the same two numbers along the validation
-        part. ``certificate``: as from `CertificateRecorder`, with the largest entry of the
-        embedding as the bound on inputs. ``positive_biases``: their share, of an orthogonal
-        network. ``window/perplexity`` and ``window/divergence``, shape
-        ``(W,)``: of the network that starts from the state zero `WINDOWS` words ago, and
-        ``D(p ‖ q)`` of its probabilities ``q`` from those ``p`` of the network that has read all.
-        ``generated``: its own text. For the grammar ``floor``, the perplexity of the true
-        probabilities, and ``excess``, see `_excess`.
+        part, the second half random. ``positive_biases``: their share, of an orthogonal network.
+        ``window/perplexity`` and ``window/divergence``, shape ``(W,)``: of the network that starts
+        from the state zero `WINDOWS` words ago, and ``D(p ‖ q)`` of its probabilities ``q`` from
+        those ``p`` of the network that has read all. ``generated``: its own text. For the grammar
+        ``floor``, the perplexity of the true probabilities, and ``excess``, see `_excess`.
     """
-    _, init_rng, train_rng, start_rng = generators(config)
-    dtype = np.dtype(config["dtype"]).type
+    *_, rng = generators(config)
+    model = _model(config, wikitext)
+    _starts(model.cell, rng)  # those of the recorders come first
+    arrays = {"perplexity": np.float32(model.perplexity(params))}
+    for name, counting in (("unigram", Unigram), ("bigram", Bigram)):
+        arrays[name] = np.float32(counting(model.corpus).perplexity())
+    if not can_have_certificate(config):  # an orthogonal network: its bias is inside its modReLU
+        arrays["positive_biases"] = np.float32((params["bias"] > 0).mean())
+    arrays["generated"] = np.array(model.corpus.decode(model.generate(params, rng, 150)))
+    params = float64(params)
+    arrays |= _windows(model, params, rng)
+    if config["corpus"] == "grammar":
+        arrays |= _excess(model, params)
+    return arrays | _under_constant_words(model, params, rng, config)
+
+
+def _model(config, wikitext):
     source = config["corpus"] if wikitext is None else wikitext
     load = load_corpus if wikitext is None else _smaller_parts
     corpus = load(source, vocabulary=config["vocabulary"])
-    cell, project = network(config, config["embedding"])
-    if config["network"] == "sLSTM certified":
-        project = partial(_project_all, project)
+    cell, _ = network(config, config["embedding"])
     settings = {name: config[name] for name in ("length", "dropout")}
-    model = LanguageModel(cell, corpus, batch_size=config["batch"], **settings)
-    params = model.init_params(init_rng, dtype=dtype)
-    params = project(params) if project else params
-    every = range(0, config["epochs"] + 1, config["record_every"])
-    starts = start_rng.normal(size=(1, cell.state_size))
-    record = {
-        "exponents": ExponentRecorder(cell, _frequent, starts, 100, 300, epochs=every),
-        "on_text": partial(_exponent_on_text, model, every),
-    }
-    if "LSTM" in config["network"]:
-        record["certificate"] = partial(_certificate, every)
-    trained = fit(
-        model,
-        params,
-        config,
-        train_rng,
-        project=project,
-        validate=partial(model.perplexity, part="valid", batch_size=16),
-        record=record,
-    )
-    params = trained.best_params
-    arrays = summarise(trained, params=False)
-    if config["keep_params"]:
-        arrays |= {f"params/{name}": np.float16(value) for name, value in params.items()}
-    arrays["data"] = corpus.checksum
-    arrays["perplexity"] = np.float32(model.perplexity(params))
-    for name, counting in (("unigram", Unigram), ("bigram", Bigram)):
-        arrays[name] = np.float32(counting(corpus).perplexity())
-    if "skew" in params:  # of an orthogonal network, whose bias is inside its modReLU
-        arrays["positive_biases"] = np.float32((params["bias"] > 0).mean())
-    text = corpus.decode(model.generate(params, start_rng, 150))
-    arrays["generated"] = np.array(text)
-    params = float64(params)
-    arrays |= _windows(model, params, start_rng)
-    if config["corpus"] == "grammar":
-        arrays |= _excess(model, params)
-    return arrays | _under_constant_words(model, params, start_rng, config)
+    return LanguageModel(cell, corpus, batch_size=config["batch"], **settings)
+
+
+def _starts(cell, rng):
+    """Where the orbits start that are recorded in training."""
+    return rng.normal(size=(1, cell.state_size))
 
 
 def _smaller_parts(folder, vocabulary):
@@ -141,7 +165,7 @@ def _smaller_parts(folder, vocabulary):
     valid, test = (read_part(Path(folder), part) for part in ("valid", "test"))
     middle = test.index(END, len(test) // 2) + 1
     parts = {"train": valid, "valid": test[:middle], "test": test[middle:]}
-    return corpus_of("WikiText-2", parts, "its smaller parts", vocabulary)
+    return corpus_of(parts, vocabulary)
 
 
 def _project_all(project, params):
@@ -167,8 +191,8 @@ def _exponent_on_text(model, epochs, epoch, params, steps=300):
     start = model.cell.zero_state(dtype=inputs.dtype)
     system = CellMap(model.cell, params, inputs)
     found = lyapunov_spectrum(system, start, steps=steps, transient=steps, exponents=1, blocks=1)
-    middle = rollout(model.cell, params, start, inputs[:steps])[-1]
-    _, jacobians = state_jacobians(model.cell, params, middle, inputs[steps:])
+    middle = system.run(start, 0, steps)[-1]
+    _, jacobians = system.linearise(middle, steps, 2 * steps)
     norms = np.linalg.norm(jacobians, 2, axis=(-2, -1))
     return np.array([found.exponents[0], np.log(norms).mean()])
 
@@ -224,9 +248,7 @@ def _excess(model, params):
     place = model.corpus.encode(grammar.words)
     number = np.empty(len(model.corpus.vocabulary), int)
     number[place] = np.arange(len(place))
-    at = np.zeros(len(words), int)
-    for t, word in enumerate(number[words[:-1]]):
-        at[t + 1] = grammar.successors[at[t], word]
+    at = grammar.path(number[words])
     true = grammar.probabilities[at]
     floor = np.exp(-np.log(true[np.arange(len(words)), number[words]]).mean())
     logs = _log_probabilities(model, params, states)[:, place]
