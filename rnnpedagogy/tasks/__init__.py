@@ -5,10 +5,7 @@ from rnnpedagogy.tasks.grammar import Grammar
 from rnnpedagogy.tasks.language import LanguageModel
 from rnnpedagogy.tasks.ngrams import Bigram, Unigram
 from rnnpedagogy.tasks.sequences import (
-    Oscillation,
     Task,
-    free_oscillation,
-    oscillation,
     sine_generation,
     symbol_classification,
     symbol_splits,
@@ -19,12 +16,9 @@ __all__ = [
     "Corpus",
     "Grammar",
     "LanguageModel",
-    "Oscillation",
     "Task",
     "Unigram",
-    "free_oscillation",
     "load_corpus",
-    "oscillation",
     "sine_generation",
     "symbol_classification",
     "symbol_splits",
