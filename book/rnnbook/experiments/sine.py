@@ -11,8 +11,8 @@ from rnnbook.experiments.networks import (
     summarise,
 )
 from rnnpedagogy._storage import digest
-from rnnpedagogy.dynamics import CellMap, find_fixed_points
-from rnnpedagogy.tasks import free_oscillation, sine_generation
+from rnnpedagogy.dynamics import CellMap, find_fixed_points, free_oscillation
+from rnnpedagogy.tasks import sine_generation
 from rnnpedagogy.training import ExponentRecorder, OrbitRecorder, Sequences
 
 RECORDED = np.array([np.pi / 16, 3 * np.pi / 32, np.pi / 8])  # inputs of the orbit diagram
