@@ -197,12 +197,10 @@ def _check_direction(name, direction, params):
     }
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _evaluate(cost, params, directions, coordinates):
-    parts = []
-    for points in _points(cost, params, directions, coordinates):
-        with np.errstate(over="ignore", invalid="ignore"):
-            parts.append(np.ravel(cost(points)))
-    return np.concatenate(parts)
+    points = _points(cost, params, directions, coordinates)
+    return np.concatenate([np.ravel(cost(some)) for some in points])
 
 
 def _points(cost, params, directions, coordinates, *, kept=SHORTEST):

@@ -187,6 +187,12 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
         with np.errstate(over="ignore", invalid="ignore"):  # a cost of infinity is not smaller
             return cost(moved) - here.value
 
+    def narrow(low, high, step, where):
+        """Move ``low`` to a step with which the cost is smaller, else ``high``."""
+        step = np.where(where, step, 0)
+        smaller = change(step) < 0
+        return np.where(where & smaller, step, low), np.where(where & ~smaller, step, high)
+
     # The start must be far below: where the gradient rules and well above rounding.
     low = start * unit
     noise = np.finfo(here.value.dtype).eps * (here.value + norm_of(theta) * slope)
@@ -198,15 +204,9 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
         searched = high == np.inf
         if not searched.any():
             break
-        step = np.where(searched, multiple * unit, 0)
-        smaller = change(step) < 0
-        low = np.where(searched & smaller, step, low)
-        high = np.where(searched & ~smaller, step, high)
+        low, high = narrow(low, high, multiple * unit, searched)
 
     found = np.isfinite(high)
     for _ in range(BISECTIONS):
-        middle = np.where(found, low / 2 + high / 2, 0)
-        smaller = change(middle) < 0
-        low = np.where(found & smaller, middle, low)
-        high = np.where(found & ~smaller, middle, high)
+        low, high = narrow(low, high, low / 2 + high / 2, found)
     return high

@@ -148,11 +148,10 @@ def follow_branch(
     def walk(sense):
         return _walk(equations, start, sense, step, points, low, high)
 
-    before, found_before, first = ([start], [], "start") if direction == "up" else walk(-1)
-    if direction == "down" or first == "closed":
-        after, found_after, last = [start], [], first if first == "closed" else "start"
-    else:
-        after, found_after, last = walk(1)
+    nothing = [start], [], "start"
+    before, found_before, first = nothing if direction == "up" else walk(-1)
+    closed = first == "closed"
+    after, found_after, last = nothing if direction == "down" or closed else walk(1)
     at_start = len(before) - 1
     bifurcations = [replace(f, index=at_start - 1 - f.index) for f in reversed(found_before)]
     bifurcations += [replace(f, index=at_start + f.index) for f in found_after]
@@ -164,7 +163,7 @@ def follow_branch(
         eigenvalues=eigenvalues,
         stable=np.abs(eigenvalues[:, 0]) < 1,
         bifurcations=tuple(bifurcations),
-        stopped=(first, last),
+        stopped=(first, first if closed else last),
     )
 
 
@@ -403,25 +402,20 @@ def _hidden(a, b, found):
 def _locate(equations, a, b, test):
     """The point between two others at which a test function is zero (Illinois method)."""
     normal = (a.tangent + b.tangent) / np.linalg.norm(a.tangent + b.tangent)
-    at_a, at_b = test(a), test(b)
-    kept = None
+    ends, values, moved = [a, b], [test(a), test(b)], None
     for _ in range(60):
-        width = np.linalg.norm(b.y - a.y)
-        y = _between(a, b, at_a / (at_a - at_b))
+        width = np.linalg.norm(ends[1].y - ends[0].y)
+        y = _between(*ends, values[0] / (values[0] - values[1]))
         point = equations.correct(y, normal)
         if point is None or np.linalg.norm(point.y - y) > width:
             return None
         value = test(point)
         if abs(value) <= 1e-13 or width <= 1e-12:
             break
-        if (value >= 0) == (at_a >= 0):
-            a, at_a = point, value
-            at_b = at_b / 2 if kept == "b" else at_b
-            kept = "b"
-        else:
-            b, at_b = point, value
-            at_a = at_a / 2 if kept == "a" else at_a
-            kept = "a"
+        side = 0 if (value >= 0) == (values[0] >= 0) else 1
+        if side == moved:  # again: the other end has stayed, and counts half
+            values[1 - side] /= 2
+        ends[side], values[side], moved = point, value, side
     # The tangent has no direction at a crossing: there its turn may jump.
     zero = abs(value) <= LOCATED or (test is _fold_test and point.smallest <= CROSSING)
     return point if zero else None

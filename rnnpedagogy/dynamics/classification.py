@@ -7,18 +7,12 @@ import numpy as np
 
 from rnnpedagogy.dynamics.fixed_points import is_stable
 from rnnpedagogy.dynamics.lyapunov import grow, sort_exponents
-from rnnpedagogy.dynamics.point_sets import (
-    EPS,
-    LONGEST,
-    all_returns,
-    drift,
-    last_returns,
-    longest_gap,
-    spacing,
-)
+from rnnpedagogy.dynamics.point_sets import last_returns, spacing
 
+EPS = np.finfo(float).eps
 BLOCKS = 10  # of an orbit, for the standard errors of its exponents
 PIECES = 8  # closed curves that an orbit may visit in turn
+LONGEST = 2000  # states of an orbit that are compared with one another
 SEPARATED = 8  # logarithm of a growth that no closed curve shows: there it swings within bounds
 
 
@@ -136,7 +130,7 @@ def _classify_aperiodic(orbit, exponents, error, tolerance, largest_period):
         p = int(np.argmin(left))
         if text := _approach(orbit, p + 1, left[p], np.exp(growth[p])):
             kind, scale = "still moving", 2 * left[p]
-    moves = all_returns(orbit)
+    moves = _all_returns(orbit)
     if not kind and (first < -zero or moves.min() <= tolerance):
         kind, text = "undecided", _long_period(moves, tolerance)
     elif not kind and first > zero:
@@ -180,7 +174,7 @@ def _long_period(moves, tolerance):
 
 def _chaos(orbit, exponent):
     """Whether an orbit with a positive exponent stays on one bounded set; nothing if unclear."""
-    apart, ratio = drift(orbit)
+    apart, ratio = _drift(orbit)
     growth = exponent * len(orbit)
     text = (
         f"nearby orbits separate by e^{growth:.3g}, halves {apart:.2g} sizes apart, "
@@ -200,10 +194,36 @@ def _curve(orbit, moves, exponents, error):
         return "undecided", text, 0.0
     size = np.ptp(orbit, axis=0).max()
     back = moves.min() / size
-    gaps = [longest_gap(orbit[:LONGEST:q]) for q in range(1, PIECES + 1)]
+    gaps = [_longest_gap(orbit[:LONGEST:q]) for q in range(1, PIECES + 1)]
     pieces = int(np.argmax(np.array(gaps) <= 0.1))  # the first, or none of them
     gap = gaps[pieces]
     text += f", back to {back:.2g} of its size, longest gap {gap:.2g}"
     text += f" in each of {pieces + 1} pieces" if pieces else ""
-    closed = back <= 0.1 and gap <= 0.1 and drift(orbit)[1] <= 1.05
+    closed = back <= 0.1 and gap <= 0.1 and _drift(orbit)[1] <= 1.05
     return "closed curve" if closed else "undecided", text, gap * size
+
+
+def _all_returns(orbit):
+    """``max_t ‖x_{t+k} − x_t‖_∞`` for ``k`` from one to half the length."""
+    orbit = orbit[:LONGEST]
+    return np.array([np.abs(orbit[k:] - orbit[:-k]).max() for k in range(1, len(orbit) // 2 + 1)])
+
+
+def _drift(orbit):
+    """Distance of the means of two halves in units of their size, and the ratio of the sizes."""
+    halves = np.array_split(orbit, 2)
+    means = [half.mean(axis=0) for half in halves]
+    small, large = sorted(np.sqrt(half.var(axis=0).sum()) for half in halves)
+    return np.linalg.norm(means[1] - means[0]) / large, large / max(small, EPS * large)
+
+
+def _longest_gap(points):
+    """Longest edge of the shortest tree through all points, relative to their extent."""
+    away = np.full(len(points), np.inf)
+    longest, at = 0.0, 0
+    for _ in range(len(points) - 1):
+        away = np.minimum(away, np.abs(points - points[at]).max(axis=1))
+        away[at] = np.nan  # is in the tree
+        at = np.nanargmin(away)
+        longest = max(longest, away[at])
+    return longest / np.ptp(points, axis=0).max()

@@ -330,7 +330,7 @@ def _newton(system, x, period, tolerance, iterations):
     (at a root of order ``m``, by ``(1 − 1/m)^m``), until only rounding is left.
     """
 
-    def advance(_, x, r, J, speed):
+    def advance(_k, x, r, J, speed):
         step = _newton_step(r, J)
         enough = np.where(_below(x, speed, tolerance), 0.5, 1 - 1e-4) * speed
         new, better = x.copy(), np.zeros(len(x), bool)

@@ -95,8 +95,7 @@ def lyapunov_spectrum(
 
     edges = transient + np.linspace(0, steps, blocks + 1).round().astype(int)
     block_means = np.empty((blocks, *state.shape[:-1], count))
-    if transient:
-        state, frame, _ = _carry(system, state, frame, 0, transient, interval)
+    state, frame, _ = _carry(system, state, frame, 0, transient, interval)
     for k, (start, stop) in enumerate(pairwise(edges)):
         state, frame, growth = _carry(system, state, frame, start, stop, interval)
         block_means[k] = growth / (stop - start)

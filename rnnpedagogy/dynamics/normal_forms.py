@@ -127,12 +127,11 @@ def describe(equations, point, name):
     """The `Bifurcation` at a point of a branch, with its coefficient."""
     pair = name == "Neimark–Sacker"
     if pair:
-        multiplier = critical_pair(point.eigenvalues)
-        angle = abs(np.angle(multiplier))
+        angle = abs(np.angle(critical_pair(point.eigenvalues)))
         multiplier = np.exp(1j * angle)
     else:
         angle = np.pi if name == "flip" else 0.0
-        multiplier = -1.0 if name == "flip" else 1.0
+        multiplier = np.cos(angle)
     p, q = _null_vectors(point.A, multiplier)
     derivatives = _Derivatives(equations, point)
     if name in ("fold", "transcritical"):
