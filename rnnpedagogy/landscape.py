@@ -43,8 +43,8 @@ def random_direction(params, rng, *, scale="each"):
 
     Raises
     ------
-    TypeError, ValueError
-        If ``rng`` is not a generator, a parameter not a finite real array, or all of them zero.
+    ValueError
+        If all parameters are zero.
 
     References
     ----------
@@ -87,7 +87,7 @@ class LineProfile:
     Attributes
     ----------
     steps : array, shape (K,)
-        ``s``, as they were passed.
+        ``s``.
     values : array, shape (K,)
         ``V(θ + s d)``.
     slopes : array, shape (K,), or None
@@ -99,7 +99,7 @@ class LineProfile:
     slopes: np.ndarray | None
 
 
-def along(cost, params, direction, steps, *, slopes=False):
+def cost_along_line(cost, params, direction, steps, *, slopes=False):
     r"""The cost along a line of parameter space, and its slope.
 
     .. math::
@@ -127,18 +127,12 @@ def along(cost, params, direction, steps, *, slopes=False):
     -------
     LineProfile
 
-    Raises
-    ------
-    ValueError, TypeError
-        If the parameters or the direction do not fit the cost, or the steps are not a sequence of
-        finite real floats.
-
     Notes
     -----
     Where the states leave the finite numbers, so does the cost: its value is infinite or NaN there.
     """
     steps = real_array("steps", steps, shape=("K",))
-    params = _check_point(cost, params, "along")
+    params = _check_point(cost, params, "cost_along_line")
     direction = _check_direction("direction", direction, params)
     if not slopes:
         return LineProfile(steps, _evaluate(cost, params, [direction], [steps]), None)
@@ -157,15 +151,15 @@ def along(cost, params, direction, steps, *, slopes=False):
     return LineProfile(steps, values, slopes)
 
 
-def on_plane(cost, params, first, second, xs, ys):
+def cost_on_plane(cost, params, first, second, xs, ys):
     r"""The cost on a plane of parameter space, :math:`V(\theta + x\,d_1 + y\,d_2)`.
 
     Parameters
     ----------
     cost, params
-        As for `along`.
+        As for `cost_along_line`.
     first, second : dict of array
-        The directions ``d_1`` and ``d_2``, as for `along`.
+        The directions ``d_1`` and ``d_2``, as for `cost_along_line`.
     xs, ys : array, shape (X,) and (Y,)
         Coordinates on the plane.
 
@@ -174,14 +168,9 @@ def on_plane(cost, params, first, second, xs, ys):
     array, shape (Y, X)
         Row ``j``, column ``i`` holds the cost at ``xs[i]``, ``ys[j]``: the order in which
         ``pcolormesh(xs, ys, …)`` draws it.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As for `along`.
     """
     xs, ys = real_array("xs", xs, shape=("X",)), real_array("ys", ys, shape=("Y",))
-    params = _check_point(cost, params, "on_plane")
+    params = _check_point(cost, params, "cost_on_plane")
     directions = [
         _check_direction("first", first, params),
         _check_direction("second", second, params),
@@ -208,12 +197,10 @@ def _check_direction(name, direction, params):
     }
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _evaluate(cost, params, directions, coordinates):
-    parts = []
-    for points in _points(cost, params, directions, coordinates):
-        with np.errstate(over="ignore", invalid="ignore"):
-            parts.append(np.ravel(cost(points)))
-    return np.concatenate(parts)
+    points = _points(cost, params, directions, coordinates)
+    return np.concatenate([np.ravel(cost(some)) for some in points])
 
 
 def _points(cost, params, directions, coordinates, *, kept=SHORTEST):
@@ -251,11 +238,6 @@ def local_minima(values):
     array of int
         Indices of values that are lower than what is on both sides. A flat bottom is one minimum,
         at its middle; neither end, nor a flat stretch that reaches it, is one.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If ``values`` is not a sequence of finite real floats.
     """
     values = real_array("values", values, shape=("K",))
     before_change = np.flatnonzero(values[1:] != values[:-1])
@@ -278,11 +260,6 @@ def total_variation(values):
     Returns
     -------
     array, shape (…)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If ``values`` are not finite real floats.
     """
     values = real_array("values", values, shape=("K", ...))
     return np.abs(np.diff(values, axis=0)).sum(axis=0)
@@ -311,7 +288,7 @@ def minima_bound(total_variation, span):
     Raises
     ------
     ValueError
-        If a number is negative or not finite, or a function varies that has no span.
+        If a function varies that has no span.
     """
     for name, value in (("total_variation", total_variation), ("span", span)):
         if not 0 <= value < math.inf:
@@ -344,8 +321,6 @@ class MinimaCount:
         On the finest grid: a lower bound, too.
     slope_integral : float or None
         ``∫ |V'(s)| ds`` by the trapezoidal rule on the finest grid, if there are slopes.
-    low, high, tolerance : float
-        As they were passed.
     """
 
     count: int
@@ -355,9 +330,6 @@ class MinimaCount:
     counts: np.ndarray
     total_variation: float
     slope_integral: float | None
-    low: float
-    high: float
-    tolerance: float
 
 
 def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tolerance=0.02):
@@ -387,12 +359,6 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tole
     Returns
     -------
     MinimaCount
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the interval is empty, a number out of range, or a value of the function not a finite
-        real float.
 
     Notes
     -----
@@ -449,9 +415,6 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tole
         counts=np.array(counts),
         total_variation=variations[-1],
         slope_integral=integral,
-        low=low,
-        high=high,
-        tolerance=tolerance,
     )
 
 

@@ -4,7 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 from strategies import CELLS, draw_params
 
-from rnnpedagogy.cells import Elman
+from rnnpedagogy.cells import LSTM, Elman
 from rnnpedagogy.dynamics import CellMap, Map
 
 
@@ -57,3 +57,40 @@ def neuron_family(weight=None):
         return CellMap(Elman(0, 1), params, np.zeros(0, values.dtype))
 
     return family
+
+
+def network(W, bias=None):
+    """``x' = tanh(W x + b)``."""
+    W = np.array(W, float)
+    n = len(W)
+    bias = np.zeros(n) if bias is None else bias
+    params = {"weight_ih": np.zeros((n, 0)), "weight_hh": W, "bias": bias}
+    return CellMap(Elman(0, n), params)
+
+
+def chaotic_lstm(scale):
+    """The network of Laurent and von Brecht, its weights scaled."""
+    W = [[-1, -4], [-3, -2], [-2, 6], [0, -6], [-1, -6], [6, -9], [4, 1], [-9, -7]]
+    params = {"weight_ih": np.zeros((8, 0)), "bias": np.zeros(8)}
+    return CellMap(LSTM(0, 2), params | {"weight_hh": scale * np.array(W, float)})
+
+
+def starts(count, n, *, low=-1.0, high=1.0, seed=0):
+    """States drawn from a box."""
+    return np.random.default_rng(seed).uniform(low, high, size=(count, n))
+
+
+def network_family(weight, bias):
+    """``x' = tanh(g W x + b)`` over the gain ``g``."""
+    n = len(weight)
+
+    def family(gain):
+        params = {"weight_ih": np.zeros((n, 0)), "bias": bias}
+        params["weight_hh"] = gain[..., np.newaxis, np.newaxis] * weight
+        return CellMap(Elman(0, n), params)
+
+    return family
+
+
+def rotation(angle):
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -3,16 +3,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maps import henon, linear
+from maps import chaotic_lstm, henon, linear, network, starts
 from strategies import every_dtype
 
-from rnnpedagogy.cells import LSTM, Elman
-from rnnpedagogy.dynamics import (
-    CellMap,
-    Map,
-    basins_of_attraction,
-    identify_attractors,
-)
+from rnnpedagogy.cells import Elman
+from rnnpedagogy.dynamics import CellMap, Map, identify_attractors
 
 EPS = np.finfo(float).eps
 ANGLE = 1.0  # of a rotation, in radians: 2π is no small multiple of it
@@ -30,27 +25,9 @@ def delayed_logistic(a):
     return Map(lambda x: anp.stack([a * x[..., 0] * (1 - x[..., 1]), x[..., 0]], axis=-1))
 
 
-def network(W, bias=None):
-    W = np.array(W, float)
-    n = len(W)
-    bias = np.zeros(n) if bias is None else bias
-    params = {"weight_ih": np.zeros((n, 0)), "weight_hh": W, "bias": bias}
-    return CellMap(Elman(0, n), params)
-
-
 def rotation(gain, angle=ANGLE):
     c, s = np.cos(angle), np.sin(angle)
     return gain * np.array([[c, -s], [s, c]])
-
-
-def chaotic_lstm(scale):
-    W = [[-1, -4], [-3, -2], [-2, 6], [0, -6], [-1, -6], [6, -9], [4, 1], [-9, -7]]
-    params = {"weight_ih": np.zeros((8, 0)), "bias": np.zeros(8)}
-    return CellMap(LSTM(0, 2), params | {"weight_hh": scale * np.array(W, float)})
-
-
-def starts(count, n, *, low=-1.0, high=1.0, seed=0):
-    return np.random.default_rng(seed).uniform(low, high, size=(count, n))
 
 
 # --------------------------------------------------------- closed forms and published values
@@ -312,80 +289,6 @@ def test_the_attractors_of_the_published_lstm():
     assert set(kinds(both)) == {("fixed point", 1), ("cycle", 3)}
 
 
-# ---------------------------------------------------------------------------------- basins
-
-
-GRID = np.linspace(-1, 1, 40)  # zero is not among them
-
-
-def test_the_basins_of_the_neuron_meet_at_zero():
-    system = Map(lambda x: anp.tanh(2 * x))
-    found = basins_of_attraction(system, GRID, GRID)
-    assert found.labels.shape == (40, 40)
-    assert len(found.attractors) == 4
-    for y, row in zip(GRID, found.labels, strict=True):
-        for x, label in zip(GRID, row, strict=True):
-            np.testing.assert_array_equal(
-                np.sign(found.attractors[label].states[0]), np.sign([x, y])
-            )
-    assert [a.count for a in found.attractors] == [400] * 4
-
-
-def test_an_attractor_that_the_first_sample_missed_is_found_by_the_next():
-    system = Map(lambda x: anp.tanh(2 * x))
-    found = basins_of_attraction(system, GRID, GRID, samples=1)
-    usual = basins_of_attraction(system, GRID, GRID)
-    assert len(found.attractors) == 4
-    pairs = np.unique(np.stack([found.labels, usual.labels]).reshape(2, -1), axis=1)
-    assert pairs.shape == (2, 4)
-
-
-def test_the_basins_of_a_symmetric_pair_meet_on_the_diagonal():
-    # The units inhibit each other: x = y is invariant by symmetry, and the stable set of the saddle
-    # at the origin, whose multipliers are 1 ∓ 1.5.
-    system = Map(
-        lambda x: anp.stack(
-            [anp.tanh(x[..., 0] - 1.5 * x[..., 1]), anp.tanh(x[..., 1] - 1.5 * x[..., 0])], axis=-1
-        )
-    )
-    found = basins_of_attraction(system, GRID, GRID)
-    above = GRID[:, np.newaxis] > GRID
-    assert len(found.attractors) == 2
-    for part in (above, above.T):
-        assert len(np.unique(found.labels[part])) == 1
-    assert found.labels[0, -1] != found.labels[-1, 0]
-    np.testing.assert_array_equal(np.diag(found.labels), -2)
-
-
-def test_the_basin_of_the_henon_map_and_what_escapes():
-    g = np.linspace(-2, 2, 30)
-    found = basins_of_attraction(Map(henon), g, g, transient=200)
-    assert [a.kind for a in found.attractors] == ["chaotic"]
-    start = np.stack(np.meshgrid(g, g), axis=-1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        end = Map(henon).run(start, 0, 200)[-1]
-    np.testing.assert_array_equal(found.labels, np.where(np.isfinite(end).all(axis=-1), 0, -1))
-
-
-def test_a_grid_is_a_loop_over_its_starts():
-    system = chaotic_lstm(0.75)
-    at = np.array([0.1, -0.2, 0.3, 0.4])
-    g, h = np.linspace(-1, 1, 12), np.linspace(-0.5, 1, 9)
-    found = basins_of_attraction(system, g, h, at=at, axes=(1, 2), transient=1500)
-    assert {a.kind for a in found.attractors} == {"fixed point", "cycle"}
-    for i, y in enumerate(h):
-        for j, x in enumerate(g):
-            end = system.run(np.array([0.1, x, y, 0.4]), 0, 1500)[-1]
-            one = found.attractors[found.labels[i, j]]
-            assert np.abs(one.states - end).max(axis=1).min() < 1e-6
-    known = identify_attractors(system, starts(60, 4))
-    again = basins_of_attraction(system, g, h, at=at, axes=(1, 2), transient=1500, attractors=known)
-    same = [a.period for a in known.attractors]
-    np.testing.assert_array_equal(
-        np.take([a.period for a in found.attractors], found.labels), np.take(same, again.labels)
-    )
-
-
 # -------------------------------------------------------------------------------- properties
 
 
@@ -460,22 +363,3 @@ def test_a_system_with_a_sequence_of_inputs_has_no_attractors():
     )
     with pytest.raises(ValueError, match="inputs must be one input for all times"):
         identify_attractors(system, np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="inputs must be one input for all times"):
-        basins_of_attraction(system, GRID, GRID)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"x": np.zeros((2, 2))}, r"got x of shape \(2, 2\), expected \(X,\)"),
-        ({"axes": (0, 0)}, r"axes must be two different coordinates, got \(0, 0\)"),
-        ({"axes": (0, 2)}, r"axes must lie in \[0, 2\)"),
-        ({"samples": 0}, "samples must be a positive integer, got 0"),
-        ({"steps": 0}, "steps must be a positive integer, got 0"),
-        ({"near": -1.0}, "near must be a finite number of at least 0"),
-    ],
-)
-def test_bad_grids_are_named(change, message):
-    arguments = {"x": GRID, "y": GRID} | change
-    with pytest.raises(ValueError, match=message):
-        basins_of_attraction(network(np.eye(2)), **arguments)

@@ -17,12 +17,9 @@ from rnnpedagogy.bounds import (
 )
 from rnnpedagogy.cells import GRU, LSTM, Elman
 from rnnpedagogy.costs import Cost
-from rnnpedagogy.smoothness import (
-    gradient_norms,
-    growth_rate,
-    hessian_spectrum,
-    largest_decreasing_step,
-)
+from rnnpedagogy.growth import growth_rate
+from rnnpedagogy.hessian import gradient_norms, hessian_spectrum
+from rnnpedagogy.search import largest_decreasing_step
 
 EPS = np.finfo(float).eps
 

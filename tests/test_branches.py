@@ -1,13 +1,15 @@
+import doctest
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from maps import henon_family, logistic_family, neuron_family
+from maps import henon_family, logistic_family, network_family, neuron_family, rotation
 from strategies import some_examples
 
 from rnnpedagogy.cells import LSTM, Elman
-from rnnpedagogy.dynamics import CellMap, Map, follow_branch, orbit_diagram, switch_branch
+from rnnpedagogy.dynamics import CellMap, Map, branches, follow_branch, orbit_diagram, switch_branch
 
 # A point has a residual of a few roundings, and where a test function of the Jacobian is zero that
 # Jacobian has them too. The location then carries the condition of the problem, below 100 here.
@@ -17,22 +19,6 @@ CROSSING = 1e-8
 # Coefficients are differences of Jacobians: 1e-10 for a second, 1e-8 for a third derivative, times
 # derivatives of at most 20 in these examples.
 COEFFICIENT = 2e-7
-
-
-def network_family(weight, bias):
-    """``x' = tanh(g W x + b)`` over the gain ``g``."""
-    n = len(weight)
-
-    def family(gain):
-        params = {"weight_ih": np.zeros((n, 0)), "bias": bias}
-        params["weight_hh"] = gain[..., np.newaxis, np.newaxis] * weight
-        return CellMap(Elman(0, n), params)
-
-    return family
-
-
-def rotation(angle):
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def delayed_logistic_family(a):
@@ -48,12 +34,12 @@ def names(branch):
     return [one.name for one in branch.bifurcations]
 
 
-def assert_fixed(family, branch):
-    images = family(branch.values).run(branch.states, 0, branch.period)[-1]
+def assert_fixed(family, branch, *, period=1, tolerance=1e-12):
+    images = family(branch.values).run(branch.states, 0, period)[-1]
     error = np.abs(images - branch.states).max(axis=-1)
     # One rounding more than asked for: the map is evaluated in a batch of another size.
     size = 1 + np.abs(branch.states).max(axis=-1)
-    assert (error <= 1.01 * branch.tolerance * size).all()
+    assert (error <= 1.01 * tolerance * size).all()
 
 
 # ----------------------------------------------------------------- closed forms, published values
@@ -163,7 +149,7 @@ def test_the_logistic_map_exchanges_stability_at_one_and_doubles_its_period_at_t
     found = [one.value for one in pair.bifurcations]
     np.testing.assert_allclose(found, [1 + np.sqrt(6), 3, 1 + np.sqrt(6)], atol=CROSSING)
     assert all(one.criticality == "supercritical" for one in pair.bifurcations)
-    assert_fixed(logistic_family, pair)
+    assert_fixed(logistic_family, pair, period=2)
 
 
 def test_the_henon_map_has_its_fold_and_its_flip():
@@ -207,42 +193,6 @@ def test_a_planar_network_starts_to_turn_where_its_gain_passes_one(angle):
     np.testing.assert_allclose(one.angle, angle, rtol=LOCATION)
     # z = u q + c. c. has entries √2 |u| cos(…), the resonant part of z³/3 is ½ |u|² z.
     np.testing.assert_allclose(one.coefficient, -0.5, rtol=COEFFICIENT)
-
-
-@pytest.mark.parametrize("sign", [-1, 1])
-@pytest.mark.parametrize(
-    ("matrix", "name", "size"),
-    [
-        (np.eye(1), "pitchfork", 1),
-        (-np.eye(1), "flip", 1),
-        (rotation(1.0), "Neimark–Sacker", 2),
-    ],
-)
-def test_the_sign_of_the_cubic_term_decides_what_is_born(matrix, name, size, sign):
-    # x' = (μ ± |x|²) A x with A = 1, −1 or a rotation: c = ±1 with x = u, and ±2 with
-    # x = √2 (Re u, Im u).
-    def family(mu):
-        def step(x):
-            return (mu[..., np.newaxis] + sign * anp.sum(x * x, axis=-1, keepdims=True)) * (
-                x @ matrix.T
-            )
-
-        return Map(step)
-
-    branch = follow_branch(family, 0.5, np.zeros(len(matrix)), low=0.2, high=1.5)
-    assert names(branch) == [name]
-    (one,) = branch.bifurcations
-    np.testing.assert_allclose(one.coefficient, sign * size, rtol=COEFFICIENT)
-    assert one.criticality == ("subcritical" if sign > 0 else "supercritical")
-
-
-@pytest.mark.parametrize("angle", [np.pi / 2, 2 * np.pi / 3])
-def test_at_a_strong_resonance_nothing_is_said_of_criticality(angle):
-    family = network_family(rotation(angle), np.zeros(2))
-    branch = follow_branch(family, 0.5, np.zeros(2), low=0.2, high=1.5)
-    assert names(branch) == ["Neimark–Sacker"]
-    assert np.isnan(branch.bifurcations[0].coefficient)
-    assert branch.bifurcations[0].criticality is None
 
 
 def test_a_neuron_of_negative_weight_flips_at_minus_one():
@@ -476,3 +426,12 @@ def test_nothing_branches_off_at_a_fold():
     branch = follow_branch(neuron_family(2.0), -1.0, np.array([-0.99]), high=1.0)
     with pytest.raises(ValueError, match=r"bifurcation.name must be one of .*, got 'fold'"):
         switch_branch(neuron_family(2.0), branch.bifurcations[0])
+
+
+# --------------------------------------------------------------------------------------- examples
+
+
+def test_the_examples_of_the_docstrings_run():
+    found = doctest.testmod(branches)
+    assert found.attempted > 0
+    assert found.failed == 0

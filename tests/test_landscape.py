@@ -18,11 +18,11 @@ from rnnpedagogy.cells import LSTM
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import bptt
 from rnnpedagogy.landscape import (
-    along,
+    cost_along_line,
+    cost_on_plane,
     count_minima,
     local_minima,
     minima_bound,
-    on_plane,
     random_direction,
     total_variation,
 )
@@ -118,11 +118,13 @@ def test_a_quadratic_along_a_line_in_closed_form():
 
     params = {"a": read_only([1.0, 2.0]), "b": read_only(3.0)}
     s = read_only(grid(-1, 1, 21))
-    line = along(cost, params, {"a": np.array([1.0, -1.0])}, s)
+    line = cost_along_line(cost, params, {"a": np.array([1.0, -1.0])}, s)
     np.testing.assert_allclose(line.values, (1 + s) ** 2 + (2 - s) ** 2 + 3, rtol=10 * EPS)
     assert line.slopes is None
     np.testing.assert_array_equal(line.steps, s)
-    values = on_plane(cost, params, {"a": np.array([1.0, 0.0])}, {"b": np.array(1.0)}, s, s[:4])
+    values = cost_on_plane(
+        cost, params, {"a": np.array([1.0, 0.0])}, {"b": np.array(1.0)}, s, s[:4]
+    )
     expected = (1 + s) ** 2 + 7 + s[:4, np.newaxis]
     np.testing.assert_allclose(values, expected, rtol=10 * EPS)
 
@@ -134,7 +136,7 @@ def test_a_line_is_a_loop_over_its_points(kind, loss, dtype):
     cost, params = problem(kind, loss=loss, dtype=dtype, inputs=(3,), targets=(3,))
     direction = random_direction(params, np.random.default_rng(5))
     steps = read_only(np.linspace(-0.5, 0.5, 5, dtype=dtype))
-    line = along(cost, params, direction, steps, slopes=True)
+    line = cost_along_line(cost, params, direction, steps, slopes=True)
     points = [moved(params, direction, step) for step in steps]
     assert_equal_to_rounding(line.values, [cost(point) for point in points])
     gradients = [bptt(cost, point).params for point in points]
@@ -151,10 +153,10 @@ def test_slopes_agree_with_differences_of_the_values(kind):
     cost, params = problem(kind)
     direction = random_direction(params, np.random.default_rng(5))
     h, at = 1e-3, 0.2
-    slope = along(cost, params, direction, np.array([at]), slopes=True).slopes[0]
+    slope = cost_along_line(cost, params, direction, np.array([at]), slopes=True).slopes[0]
     # Two central differences, extrapolated: an error of h⁴ V⁽⁵⁾/30, for which the fifth difference
     # of the values stands, and of rounding, 10 ε V/h. relu is not smooth: no kink within 2h.
-    values = along(cost, params, direction, at + h * np.arange(-3, 4)).values
+    values = cost_along_line(cost, params, direction, at + h * np.arange(-3, 4)).values
     near, far = (values[4] - values[2]) / (2 * h), (values[5] - values[1]) / (4 * h)
     fifth = np.abs(np.diff(values, 5)).max() / h**5
     bound = 10 * (h**4 * fifth / 30 + 10 * EPS * np.abs(values).max() / h)
@@ -166,7 +168,7 @@ def test_the_slopes_of_a_batch_add_up_to_the_values():
     # The fundamental theorem of calculus, by Simpson's rule: (b − a) h⁴ V⁽⁵⁾ / 180.
     cost, params = problem("GRU", inputs=(2, 3), state=(3,))
     direction = random_direction(params, np.random.default_rng(5))
-    line = along(cost, params, direction, grid(0, 1, 201), slopes=True)
+    line = cost_along_line(cost, params, direction, grid(0, 1, 201), slopes=True)
     weights = np.array([1.0, *[4.0, 2.0] * 99, 4.0, 1.0]) / 600
     integral = weights @ line.slopes
     derivatives = np.abs(np.diff(line.slopes, 4)).max()  # h⁴ V⁽⁵⁾
@@ -179,7 +181,7 @@ def test_a_plane_is_a_loop_over_its_points():
     rng = np.random.default_rng(0)
     first, second = random_direction(params, rng), random_direction(params, rng)
     xs, ys = read_only(grid(-1, 1, 3)), read_only(grid(0, 1, 2))
-    values = on_plane(cost, params, first, second, xs, ys)
+    values = cost_on_plane(cost, params, first, second, xs, ys)
     loop = [[cost(moved(moved(params, first, x), second, y)) for x in xs] for y in ys]
     assert_equal_to_rounding(values, loop)
 
@@ -188,33 +190,35 @@ def test_chunks_do_not_show(monkeypatch):
     cost, params = problem("tanh", inputs=(2,))
     direction = random_direction(params, np.random.default_rng(0))
     steps = grid(-1, 1, 17)
-    whole = along(cost, params, direction, steps, slopes=True)
-    plane = on_plane(cost, params, direction, direction, steps, steps[:3])
+    whole = cost_along_line(cost, params, direction, steps, slopes=True)
+    plane = cost_on_plane(cost, params, direction, direction, steps, steps[:3])
     sizes = []
     monkeypatch.setattr(landscape, "FLOATS", 1000)
     monkeypatch.setattr(landscape, "bptt", lambda c, p: sizes.append(len(p["bias"])) or bptt(c, p))
-    cut = along(cost, params, direction, steps, slopes=True)
+    cut = cost_along_line(cost, params, direction, steps, slopes=True)
     assert sum(sizes) == 17
     assert len(sizes) > 1
     assert_equal_to_rounding(cut.values, whole.values)
     assert_equal_to_rounding(cut.slopes, whole.slopes)
-    assert_equal_to_rounding(on_plane(cost, params, direction, direction, steps, steps[:3]), plane)
+    assert_equal_to_rounding(
+        cost_on_plane(cost, params, direction, direction, steps, steps[:3]), plane
+    )
 
 
 def test_a_direction_may_name_some_of_the_parameters():
     cost, params = problem("GRU")
     W = {"weight_hh": params["weight_hh"]}
     from_zero = params | {"weight_hh": np.zeros_like(params["weight_hh"])}
-    line = along(cost, from_zero, W, np.array([0.5, 1.0]), slopes=True)
+    line = cost_along_line(cost, from_zero, W, np.array([0.5, 1.0]), slopes=True)
     assert_equal_to_rounding(line.values[1], cost(params))
     zeros = {name: np.zeros_like(array) for name, array in params.items()}
-    whole = along(cost, from_zero, zeros | W, np.array([0.5, 1.0]), slopes=True)
+    whole = cost_along_line(cost, from_zero, zeros | W, np.array([0.5, 1.0]), slopes=True)
     assert_equal_to_rounding(line.slopes, whole.slopes)
 
 
 def test_where_the_states_overflow_the_cost_is_not_finite():
     cost, params = problem("identity", steps=200)
-    line = along(cost, params, {"weight_hh": np.eye(3)}, np.array([0.0, 1e6]))
+    line = cost_along_line(cost, params, {"weight_hh": np.eye(3)}, np.array([0.0, 1e6]))
     assert np.isfinite(line.values[0])
     assert not np.isfinite(line.values[1])
 
@@ -321,7 +325,7 @@ def test_cosines_are_counted(k, slopes):
     def function(s):
         return (np.cos(k * s), -k * np.sin(k * s)) if slopes else np.cos(k * s)
 
-    found = count_minima(function, 0.0, 2 * np.pi)
+    found = count_minima(function, 0.0, 2 * np.pi, tolerance=0.02)
     assert (found.count, found.converged) == (k, True)
     assert found.points == found.grids[-1]
     assert found.count == found.counts[-1]
@@ -329,7 +333,7 @@ def test_cosines_are_counted(k, slopes):
     missed = 4 * k * (k * 2 * np.pi / (found.points - 1)) ** 2 / 8
     assert 4 * k - missed <= found.total_variation <= 4 * k * (1 + 1e-12)
     if slopes:
-        np.testing.assert_allclose(found.slope_integral, 4 * k, rtol=found.tolerance)
+        np.testing.assert_allclose(found.slope_integral, 4 * k, rtol=0.02)
     else:
         assert found.slope_integral is None
 
@@ -394,7 +398,7 @@ def test_slopes_reveal_what_the_grid_does_not_see():
     assert found.slope_integral > 1000 * found.total_variation
 
 
-def test_only_new_points_are_evaluated_and_settings_are_kept():
+def test_only_new_points_are_evaluated():
     asked = []
 
     def function(s):
@@ -405,7 +409,6 @@ def test_only_new_points_are_evaluated_and_settings_are_kept():
     seen = np.sort(np.concatenate(asked))
     np.testing.assert_allclose(seen, grid(-1, 2, found.points), rtol=0, atol=2 * EPS)
     assert found.converged
-    assert (found.low, found.high, found.tolerance) == (-1.0, 2.0, 0.1)
     np.testing.assert_array_equal(np.diff(found.grids), found.grids[:-1] - 1)
     assert len(found.counts) == len(found.grids) == len(asked)
 
@@ -432,13 +435,13 @@ def test_a_cost_on_a_line_is_counted_with_its_slopes(dtype):
     params |= readout | {"weight_hh": np.zeros_like(W)}
 
     def function(s):
-        line = along(cost, params, {"weight_hh": W}, s, slopes=True)
+        line = cost_along_line(cost, params, {"weight_hh": W}, s, slopes=True)
         return line.values, line.slopes
 
     found = count_minima(function, 0.95, 1.05)
     assert (found.count, found.converged) == (6, True)
     assert found.count >= minima_bound(found.total_variation, 0.05)
-    assert along(cost, params, {"weight_hh": W}, np.ones(1)).values[0] == 0
+    assert cost_along_line(cost, params, {"weight_hh": W}, np.ones(1)).values[0] == 0
 
 
 # ------------------------------------------------------------------------------------ bad input
@@ -486,15 +489,15 @@ def test_bad_arguments_of_a_line_are_named(changes, error, message):
     cost, params = problem("tanh")
     arguments = {"cost": cost, "params": params, "direction": {"bias": np.ones(3)}}
     with pytest.raises(error, match=message):
-        along(**(arguments | {"steps": np.zeros(3)} | changes))
+        cost_along_line(**(arguments | {"steps": np.zeros(3)} | changes))
 
 
 def test_a_line_or_a_plane_starts_from_one_parameter_set():
     cost, params = problem("tanh", leads=(2,))
-    with pytest.raises(ValueError, match=r"along takes one parameter set, got.*\(2,\)"):
-        along(cost, params, {"bias": np.ones(3)}, np.zeros(3))
-    with pytest.raises(ValueError, match=r"on_plane takes one parameter set, got.*\(2,\)"):
-        on_plane(cost, params, {}, {}, np.zeros(3), np.zeros(3))
+    with pytest.raises(ValueError, match=r"cost_along_line takes one parameter set, got.*\(2,\)"):
+        cost_along_line(cost, params, {"bias": np.ones(3)}, np.zeros(3))
+    with pytest.raises(ValueError, match=r"cost_on_plane takes one parameter set, got.*\(2,\)"):
+        cost_on_plane(cost, params, {}, {}, np.zeros(3), np.zeros(3))
 
 
 @pytest.mark.parametrize("name", ["first", "second", "xs", "ys"])
@@ -506,7 +509,7 @@ def test_bad_arguments_of_a_plane_are_named(name):
     )
     arguments[name] = bad[0] if name in ("first", "second") else bad[1]
     with pytest.raises(ValueError, match=f"got {name}"):
-        on_plane(cost, params, **arguments)
+        cost_on_plane(cost, params, **arguments)
 
 
 @pytest.mark.parametrize("function", [local_minima, total_variation])

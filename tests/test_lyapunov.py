@@ -241,7 +241,7 @@ def test_the_same_generator_gives_the_same_numbers():
 
 
 @every_dtype
-def test_the_state_keeps_its_type_and_the_settings_are_kept(dtype):
+def test_the_state_keeps_its_type_and_a_single_block_has_no_error(dtype):
     cell = Elman(0, 2)
     params = draw_params(cell, np.random.default_rng(0), dtype=dtype)
     found = lyapunov_spectrum(
@@ -252,7 +252,6 @@ def test_the_state_keeps_its_type_and_the_settings_are_kept(dtype):
         interval=2,
     )
     assert found.state.dtype == dtype
-    assert (found.steps, found.transient, found.interval) == (40, 5, 2)
     assert np.isnan(
         lyapunov_spectrum(CellMap(cell, params), np.ones(2), steps=4, blocks=1).standard_error
     ).all()

@@ -1,13 +1,9 @@
 """Dynamical systems: maps, where their orbits go, and how fast nearby orbits separate."""
 
-from rnnpedagogy.dynamics.attractors import (
-    Attractor,
-    Attractors,
-    Basins,
-    basins_of_attraction,
-    identify_attractors,
-)
-from rnnpedagogy.dynamics.branches import Bifurcation, Branch, follow_branch, switch_branch
+from rnnpedagogy.dynamics.attractors import Attractors, identify_attractors
+from rnnpedagogy.dynamics.basins import Basins, basins_of_attraction
+from rnnpedagogy.dynamics.branches import Branch, follow_branch, switch_branch
+from rnnpedagogy.dynamics.classification import Attractor
 from rnnpedagogy.dynamics.fixed_points import (
     Cycles,
     FixedPoints,
@@ -17,7 +13,9 @@ from rnnpedagogy.dynamics.fixed_points import (
     is_stable,
 )
 from rnnpedagogy.dynamics.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from rnnpedagogy.dynamics.normal_forms import Bifurcation
 from rnnpedagogy.dynamics.orbits import OrbitDiagram, orbit_diagram
+from rnnpedagogy.dynamics.oscillation import Oscillation, free_oscillation, oscillation
 from rnnpedagogy.dynamics.systems import CellMap, Map
 
 __all__ = [
@@ -32,14 +30,17 @@ __all__ = [
     "LyapunovSpectrum",
     "Map",
     "OrbitDiagram",
+    "Oscillation",
     "Stability",
     "basins_of_attraction",
     "find_cycles",
     "find_fixed_points",
     "follow_branch",
+    "free_oscillation",
     "identify_attractors",
     "is_stable",
     "lyapunov_spectrum",
     "orbit_diagram",
+    "oscillation",
     "switch_branch",
 ]

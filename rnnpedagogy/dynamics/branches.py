@@ -6,76 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnpedagogy._validation import choice, non_negative, positive_integer, real_array
+from rnnpedagogy.dynamics.normal_forms import SINGULAR, critical_pair, describe, name_of_crossing
 from rnnpedagogy.dynamics.systems import image_of
 
 MU_DIFFERENCE = 1e-5  # step in μ, relative to max(1, |μ|): its error is about 1e-10
-SECOND_DIFFERENCE = 1e-5  # step in x for second derivatives, from first ones: about 1e-10
-THIRD_DIFFERENCE = 1e-4  # step in x for third derivatives: about 1e-7
 NEWTON_STEPS = 10
 QUICK = 4  # Newton steps after which the arclength step may grow again
 LARGEST_TURN = 0.95  # the cosine of the angle between neighbouring tangents is at least this
 HALVINGS = 20  # of the arclength step, before the branch is given up
 SEPARATIONS = 10  # halvings to tell apart bifurcations that hide each other
-SINGULAR = 1e-7  # singular values below this are those of a branch point
 LOCATED = 1e-6  # what a test function may be at most at its zero: far below, unless it jumps
 CROSSING = 1e-4  # where the smallest singular value is below, the tangent is that of a crossing
-NO_QUADRATIC_TERM = 1e-5  # a smaller quadratic coefficient is that of a pitchfork
-RESONANT = 1e-4  # |λ^k − 1|, k = 3, 4, below this: the cubic coefficient decides nothing
-
-
-@dataclass(frozen=True)
-class Bifurcation:
-    """A point of a branch at which multipliers cross the unit circle.
-
-    Attributes
-    ----------
-    name : {"fold", "transcritical", "pitchfork", "flip", "Neimark–Sacker"}
-        What happens there.
-    value : float
-        The parameter ``μ``.
-    state : array, shape (n,)
-        The fixed point.
-    eigenvalues : array, shape (n,)
-        Its multipliers, the largest first.
-    tangent : array, shape (n + 1,)
-        Direction ``(dx, dμ)`` of the branch.
-    index : int
-        It lies between the points ``index`` and ``index + 1`` of the branch.
-    angle : float
-        Angle of the multiplier that crosses, in ``[0, π]``: zero and ``π`` are exact.
-    coefficient : float
-        With the null vector ``q`` of length one, its largest entry positive, and ``p·q = 1``: for a
-        fold and a transcritical bifurcation ``c`` in ``u' = u + c u² + …``; else the real part of
-        ``c`` in ``u' = λ u (1 + c |u|² + …)``. NaN for a pair close to a resonance ``λ³ = 1`` or
-        ``λ⁴ = 1``, where this does not decide.
-    period : int
-        Of the points of the branch.
-    """
-
-    name: str
-    value: float
-    state: np.ndarray
-    eigenvalues: np.ndarray
-    tangent: np.ndarray
-    index: int
-    angle: float
-    coefficient: float
-    period: int
-
-    @property
-    def criticality(self):
-        """``"supercritical"`` where what is born attracts along ``q``, else ``"subcritical"``.
-
-        None for a fold, a transcritical bifurcation, and where the coefficient does not decide.
-        """
-        if self.name in ("fold", "transcritical") or not abs(self.coefficient) > 0:
-            return None
-        return "supercritical" if self.coefficient < 0 else "subcritical"
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch of fixed points, in order along it, with the settings that produced it.
+    """A branch of fixed points, in order along it.
 
     Attributes
     ----------
@@ -92,8 +38,6 @@ class Branch:
     stopped : tuple of two str
         Why there are no points before the first and after the last one: ``"start"``, ``"low"``,
         ``"high"``, ``"points"``, ``"closed"``, or ``"step"`` if even the smallest step failed.
-    step, points, low, high, direction, period, tolerance
-        As they were passed.
     """
 
     values: np.ndarray
@@ -102,13 +46,6 @@ class Branch:
     stable: np.ndarray
     bifurcations: tuple
     stopped: tuple
-    step: float
-    points: int
-    low: float
-    high: float
-    direction: str
-    period: int
-    tolerance: float
 
 
 def follow_branch(
@@ -174,9 +111,9 @@ def follow_branch(
 
     Raises
     ------
-    ValueError, TypeError
-        If a setting is not positive where it has to be, the bounds do not enclose the value, or
-        Newton's method finds no fixed point from the state.
+    ValueError
+        If the bounds do not enclose the value, or Newton's method finds no fixed point from the
+        state.
 
     Notes
     -----
@@ -211,11 +148,10 @@ def follow_branch(
     def walk(sense):
         return _walk(equations, start, sense, step, points, low, high)
 
-    before, found_before, first = ([start], [], "start") if direction == "up" else walk(-1)
-    if direction == "down" or first == "closed":
-        after, found_after, last = [start], [], first if first == "closed" else "start"
-    else:
-        after, found_after, last = walk(1)
+    nothing = [start], [], "start"
+    before, found_before, first = nothing if direction == "up" else walk(-1)
+    closed = first == "closed"
+    after, found_after, last = nothing if direction == "down" or closed else walk(1)
     at_start = len(before) - 1
     bifurcations = [replace(f, index=at_start - 1 - f.index) for f in reversed(found_before)]
     bifurcations += [replace(f, index=at_start + f.index) for f in found_after]
@@ -227,14 +163,7 @@ def follow_branch(
         eigenvalues=eigenvalues,
         stable=np.abs(eigenvalues[:, 0]) < 1,
         bifurcations=tuple(bifurcations),
-        stopped=(first, last),
-        step=step,
-        points=points,
-        low=low,
-        high=high,
-        direction=direction,
-        period=period,
-        tolerance=tolerance,
+        stopped=(first, first if closed else last),
     )
 
 
@@ -268,6 +197,21 @@ def switch_branch(family, bifurcation, *, distance=0.01):
     ------
     ValueError
         If nothing branches off there, or Newton's method fails.
+
+    Examples
+    --------
+    Two fixed points branch off from zero where the weight of a neuron passes one:
+
+    >>> import autograd.numpy as np
+    >>> from rnnpedagogy.dynamics import Map
+    >>> def family(weights):
+    ...     return Map(lambda x: np.tanh(weights[..., np.newaxis] * x))
+    >>> trunk = follow_branch(family, 0.5, np.zeros(1), low=0.5, high=2.0)
+    >>> (pitchfork,) = trunk.bifurcations
+    >>> value, state, period = switch_branch(family, pitchfork)
+    >>> arms = follow_branch(family, value, state, period=period, low=0.5, high=2.0)
+    >>> print(pitchfork.name, np.sort(arms.states[[0, -1], 0]).round(3))
+    pitchfork [-0.958  0.958]
     """
     kind = choice("bifurcation.name", bifurcation.name, ("pitchfork", "transcritical", "flip"))
     period = bifurcation.period * (2 if kind == "flip" else 1)
@@ -410,21 +354,21 @@ def _between(a, b, share):
 # ------------------------------------------------------------------------------- test functions
 
 
-def _turn(point):
+def _fold_test(point):
     return point.tangent[-1]
 
 
-def _crossing(point):
+def _branch_point_test(point):
     sign, _ = np.linalg.slogdet(np.vstack([point.extended, point.tangent]))
     return sign * point.smallest
 
 
-def _minus_one(point):
+def _flip_test(point):
     sign, _ = np.linalg.slogdet(point.A + np.eye(len(point.A)))
     return sign * np.abs(point.eigenvalues + 1).min()
 
 
-def _unit_product(point):
+def _neimark_sacker_test(point):
     """The smallest ``|λ_i λ_j − 1|`` with the sign of the product of all: as smooth as that."""
     i, j = np.triu_indices(len(point.eigenvalues), 1)
     factors = point.eigenvalues[i] * point.eigenvalues[j] - 1
@@ -437,14 +381,14 @@ def _unit_product(point):
 def _bifurcations(equations, a, b):
     """Bifurcations between two points; None if a test function jumps: another branch."""
     found = []
-    for test in (_turn, _crossing, _minus_one, _unit_product):
+    for test in (_fold_test, _branch_point_test, _flip_test, _neimark_sacker_test):
         if (test(a) >= 0) != (test(b) >= 0):
             point = _locate(equations, a, b, test)
             if point is None:
                 return None
             name = _name(equations, point, test)
             if name is not None:
-                found.append(_describe(equations, point, name))
+                found.append(describe(equations, point, name))
     return sorted(found, key=lambda one: (b.y - a.y) @ np.append(one.state, one.value))
 
 
@@ -458,131 +402,30 @@ def _hidden(a, b, found):
 def _locate(equations, a, b, test):
     """The point between two others at which a test function is zero (Illinois method)."""
     normal = (a.tangent + b.tangent) / np.linalg.norm(a.tangent + b.tangent)
-    at_a, at_b = test(a), test(b)
-    kept = None
+    ends, values, moved = [a, b], [test(a), test(b)], None
     for _ in range(60):
-        width = np.linalg.norm(b.y - a.y)
-        y = _between(a, b, at_a / (at_a - at_b))
+        width = np.linalg.norm(ends[1].y - ends[0].y)
+        y = _between(*ends, values[0] / (values[0] - values[1]))
         point = equations.correct(y, normal)
         if point is None or np.linalg.norm(point.y - y) > width:
             return None
         value = test(point)
         if abs(value) <= 1e-13 or width <= 1e-12:
             break
-        if (value >= 0) == (at_a >= 0):
-            a, at_a = point, value
-            at_b = at_b / 2 if kept == "b" else at_b
-            kept = "b"
-        else:
-            b, at_b = point, value
-            at_a = at_a / 2 if kept == "a" else at_a
-            kept = "a"
+        side = 0 if (value >= 0) == (values[0] >= 0) else 1
+        if side == moved:  # again: the other end has stayed, and counts half
+            values[1 - side] /= 2
+        ends[side], values[side], moved = point, value, side
     # The tangent has no direction at a crossing: there its turn may jump.
-    zero = abs(value) <= LOCATED or (test is _turn and point.smallest <= CROSSING)
+    zero = abs(value) <= LOCATED or (test is _fold_test and point.smallest <= CROSSING)
     return point if zero else None
 
 
 def _name(equations, point, test):
-    if test is _turn:
+    if test is _fold_test:
         return "fold" if point.smallest > CROSSING else None  # else a pitchfork, met sideways
-    if test is _minus_one:
+    if test is _flip_test:
         return "flip"
-    if test is _crossing:
-        quadratic = _Derivatives(equations, point).quadratic(*_null_vectors(point.A, 1.0))
-        return "pitchfork" if abs(quadratic) <= NO_QUADRATIC_TERM else "transcritical"
-    return "Neimark–Sacker" if _critical_pair(point.eigenvalues).imag else None
-
-
-def _critical_pair(eigenvalues):
-    """The ``λ_i`` whose product with another multiplier is nearest to one."""
-    i, j = np.triu_indices(len(eigenvalues), 1)
-    return eigenvalues[i[np.abs(eigenvalues[i] * eigenvalues[j] - 1).argmin()]]
-
-
-# --------------------------------------------------------------------------------- normal forms
-
-
-@dataclass(frozen=True)
-class _Derivatives:
-    """Second and third derivatives of ``F^p`` along directions, from differences of Jacobians."""
-
-    equations: _Equations
-    point: _Point
-
-    def _jacobians(self, v, step):
-        """``∂F/∂x`` at ``x ± step · v`` for a real vector."""
-        x, mu = self.point.y[:-1], self.point.y[-1]
-        states = x + step * np.array([[1.0], [-1.0]]) * v
-        return self.equations.linearise(np.full(2, mu), states)[1]
-
-    def second(self, u, v):
-        """``F_xx[u, v]``, bilinear."""
-        parts = []
-        for part in (v.real, v.imag):
-            plus, minus = self._jacobians(part, SECOND_DIFFERENCE)
-            parts.append((plus - minus) @ u / (2 * SECOND_DIFFERENCE))
-        return parts[0] + 1j * parts[1]
-
-    def third(self, u, v):
-        """``F_xxx[u, v, v̄]``: with ``v = a + ib`` that is ``F_xxx[u, a, a] + F_xxx[u, b, b]``."""
-        total = 0
-        for part in (v.real, v.imag):
-            plus, minus = self._jacobians(part, THIRD_DIFFERENCE)
-            total = total + (plus - 2 * self.point.A + minus) @ u / THIRD_DIFFERENCE**2
-        return total
-
-    def quadratic(self, p, q):
-        """``c`` in ``u' = u + c u² + …``."""
-        return (p.conj() @ self.second(q, q)).real / 2
-
-    def cubic(self, p, q, multiplier):
-        """``Re c`` in ``u' = λ u (1 + c |u|² + …)``; Kuznetsov (5.64) is its complex case."""
-        A, eye = self.point.A, np.eye(len(self.point.A))
-        even = _solve(eye - A, self.second(q, q.conj()))
-        double = _solve(multiplier**2 * eye - A, self.second(q, q))
-        total = self.third(q, q) + 2 * self.second(q, even) + self.second(q.conj(), double)
-        return (np.conj(multiplier) * (p.conj() @ total)).real / (2 if multiplier.imag else 6)
-
-
-def _solve(matrix, right):
-    """Solve; at a pitchfork the matrix is singular, what is missing does not matter there."""
-    return np.linalg.lstsq(matrix.astype(complex), right, rcond=SINGULAR)[0]
-
-
-def _null_vectors(A, multiplier):
-    """``p`` and ``q`` with ``A q = λ q``, ``Aᵀ p = λ̄ p``, ``|q| = 1`` and ``p̄·q = 1``."""
-    left, _, right = np.linalg.svd(A - multiplier * np.eye(len(A)))
-    p, q = left[:, -1], right[-1].conj()
-    largest = q[np.abs(q).argmax()]
-    q = q * (np.conj(largest) / np.abs(largest))
-    return p / np.conj(p.conj() @ q), q
-
-
-def _describe(equations, point, name):
-    pair = name == "Neimark–Sacker"
-    if pair:
-        multiplier = _critical_pair(point.eigenvalues)
-        angle = abs(np.angle(multiplier))
-        multiplier = np.exp(1j * angle)
-    else:
-        angle = np.pi if name == "flip" else 0.0
-        multiplier = -1.0 if name == "flip" else 1.0
-    p, q = _null_vectors(point.A, multiplier)
-    derivatives = _Derivatives(equations, point)
-    if name in ("fold", "transcritical"):
-        coefficient = derivatives.quadratic(p, q)
-    elif pair and min(abs(multiplier**3 - 1), abs(multiplier**4 - 1)) < RESONANT:
-        coefficient = np.nan
-    else:
-        coefficient = derivatives.cubic(p, q, multiplier)
-    return Bifurcation(
-        name=name,
-        value=float(point.y[-1]),
-        state=point.y[:-1],
-        eigenvalues=point.eigenvalues,
-        tangent=point.tangent,
-        index=0,
-        angle=float(angle),
-        coefficient=float(coefficient),
-        period=equations.period,
-    )
+    if test is _branch_point_test:
+        return name_of_crossing(equations, point)
+    return "Neimark–Sacker" if critical_pair(point.eigenvalues).imag else None

@@ -24,11 +24,11 @@ class Stability:
         True if all multipliers are inside the unit circle, False if one is outside, None if none is
         outside and one on it, where the linearisation does not decide.
     kind : str
-        With "inside", "on" and "outside" up to ``tolerance``: "stable node" or "stable focus" if
+        With "inside", "on" and "outside" up to a tolerance: "stable node" or "stable focus" if
         all multipliers are inside; "marginal" if none is outside and one on the circle; "saddle" if
         one is outside and one inside, complex or not; otherwise "unstable node" or "unstable
         focus". Node or focus is decided by the multiplier of largest modulus, which nearby orbits
-        follow in the long run: a focus if it is not real (of several within ``tolerance``, if any
+        follow in the long run: a focus if it is not real (of several within the tolerance, if any
         is not real). A negative one, whose orbits change sides at each step, is a node as well.
     eigenvalues : array, shape (n,)
         The multipliers, complex, in descending order of their modulus: the eigenvalues of the
@@ -37,10 +37,6 @@ class Stability:
         The spectral radius, ``|λ_1|``.
     residual : float
         ``‖F^p(x) − x‖``: whether this is a fixed point or a cycle at all.
-    period : int
-        ``p``, as it was passed.
-    tolerance : float
-        As it was passed.
     """
 
     stable: bool | None
@@ -48,8 +44,6 @@ class Stability:
     eigenvalues: np.ndarray
     radius: float
     residual: float
-    period: int
-    tolerance: float
 
     def __bool__(self):
         raise TypeError("a Stability has no truth value: ask for .stable, which may be None")
@@ -62,7 +56,7 @@ class FixedPoints:
     Attributes
     ----------
     points : array, shape (K, n)
-        In lexicographic order of the coordinates, which are rounded to ``merge`` to compare them.
+        In lexicographic order of the coordinates, up to the distance within which points are one.
     residuals : array, shape (K,)
         ``‖F(x) − x‖``.
     stability : tuple of Stability, length K
@@ -74,10 +68,6 @@ class FixedPoints:
         Local minima of ``‖F(x) − x‖`` that are not fixed points, in the same order.
     slow_residuals : array, shape (M,)
         ``‖F(x) − x‖``: how far an orbit moves there in one step.
-    tolerance, slow, merge, margin : float
-        As they were passed.
-    iterations : int
-        As it was passed.
     """
 
     points: np.ndarray
@@ -87,11 +77,6 @@ class FixedPoints:
     labels: np.ndarray
     slow_points: np.ndarray
     slow_residuals: np.ndarray
-    tolerance: float
-    slow: float
-    iterations: int
-    merge: float
-    margin: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +87,7 @@ class Cycles:
     ----------
     orbits : array, shape (K, p, n)
         ``x, F(x), …, F^{p-1}(x)`` for each cycle, beginning with its first point in lexicographic
-        order; so are the cycles. Coordinates are rounded to ``merge`` to compare them.
+        order; so are the cycles.
     residuals : array, shape (K,)
         ``‖F^p(x) − x‖`` at the first point of each cycle.
     stability : tuple of Stability, length K
@@ -110,12 +95,6 @@ class Cycles:
         How many starts ended on each cycle.
     labels : array of int, shape (S,)
         The cycle on which each start ended; −1 if on none, or on one of a shorter period.
-    period : int
-        As it was passed.
-    tolerance, merge, margin : float
-        As they were passed.
-    iterations : int
-        As it was passed.
     """
 
     orbits: np.ndarray
@@ -123,11 +102,6 @@ class Cycles:
     stability: tuple
     counts: np.ndarray
     labels: np.ndarray
-    period: int
-    tolerance: float
-    iterations: int
-    merge: float
-    margin: float
 
 
 def is_stable(system, point, *, period=1, tolerance=1e-6):
@@ -155,9 +129,8 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
 
     Raises
     ------
-    ValueError, TypeError
-        If the system is not autonomous, the point or its image not a finite array of the right
-        shape, or a number out of range.
+    ValueError
+        If the system is not autonomous, or the orbit of the point leaves the finite numbers.
     """
     point = real_array("point", point, shape=("n",)).astype(float)
     check_autonomous(system)
@@ -176,8 +149,6 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
         eigenvalues=eigenvalues,
         radius=float(np.abs(eigenvalues[0])),
         residual=float(np.linalg.norm(image - point)),
-        period=period,
-        tolerance=tolerance,
     )
 
 
@@ -231,12 +202,6 @@ def find_fixed_points(
     -------
     FixedPoints
 
-    Raises
-    ------
-    ValueError, TypeError
-        If the system is not autonomous, the starts not a finite array of the right shape, or a
-        number out of range.
-
     References
     ----------
     D. Sussillo, O. Barak, Opening the black box: low-dimensional dynamics in high-dimensional
@@ -245,22 +210,17 @@ def find_fixed_points(
     assumption, Computing 74 (2005), for the damping.
     """
     slow = non_negative("slow", slow)
-    settings = _check_settings(tolerance, iterations, merge, margin)
-    x, residuals, settled = _search(system, starts, 1, settings)
+    merge, margin = non_negative("merge", merge), non_negative("margin", margin)
+    x, residuals, settled = _search(system, starts, 1, tolerance, iterations)
     fixed = _below(x, residuals, tolerance)
     is_slow = settled & ~fixed & _below(x, residuals, slow)
-    orbits, kept, labels = _distinct(x[:, np.newaxis], residuals, fixed, merge)
+    orbits, entries = _entries(system, x[:, np.newaxis], residuals, fixed, merge, margin)
     slow_orbits, slow_kept, _ = _distinct(x[:, np.newaxis], residuals, is_slow, merge)
     return FixedPoints(
         points=orbits[:, 0],
-        residuals=residuals[kept],
-        stability=_stabilities(system, orbits, margin),
-        counts=_counts(labels, len(kept)),
-        labels=labels,
         slow_points=slow_orbits[:, 0],
         slow_residuals=residuals[slow_kept],
-        slow=slow,
-        **settings,
+        **entries,
     )
 
 
@@ -296,15 +256,10 @@ def find_cycles(
     Returns
     -------
     Cycles
-
-    Raises
-    ------
-    ValueError, TypeError
-        As for `find_fixed_points`.
     """
     period = positive_integer("period", period)
-    settings = _check_settings(tolerance, iterations, merge, margin)
-    x, residuals, _ = _search(system, starts, period, settings)
+    merge, margin = non_negative("merge", merge), non_negative("margin", margin)
+    x, residuals, _ = _search(system, starts, period, tolerance, iterations)
     found = _below(x, residuals, tolerance)
     orbits = np.zeros((len(x), period, x.shape[-1]))
     orbits[:, 0] = x
@@ -314,28 +269,22 @@ def find_cycles(
         if period % divisor == 0:
             back = np.roll(orbits, divisor, axis=1)
             found &= _distance(back, orbits) > _radius(orbits, merge)
-    orbits, kept, labels = _distinct(orbits, residuals, found, merge)
-    return Cycles(
-        orbits=orbits,
-        residuals=residuals[kept],
-        stability=_stabilities(system, orbits, margin),
-        counts=_counts(labels, len(kept)),
-        labels=labels,
-        period=period,
-        **settings,
-    )
+    orbits, entries = _entries(system, orbits, residuals, found, merge, margin)
+    return Cycles(orbits=orbits, **entries)
 
 
 # ------------------------------------------------------------------------------------ the solver
 
 
-def _search(system, starts, period, settings):
+def _search(system, starts, period, tolerance, iterations):
     """Minima of ``q`` from all starts, the speeds there, and whether the iteration ended itself."""
     starts = real_array("starts", starts, shape=("starts", "n")).astype(float)
     check_autonomous(system)
+    tolerance = non_negative("tolerance", tolerance)
+    iterations = positive_integer("iterations", iterations)
     chunk = max(1, FLOATS // (period * starts.shape[-1] ** 2))
     parts = [
-        _solve(system, starts[k : k + chunk], period, settings["tolerance"], settings["iterations"])
+        _solve(system, starts[k : k + chunk], period, tolerance, iterations)
         for k in range(0, len(starts), chunk)
     ]
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
@@ -351,11 +300,11 @@ def _solve(system, x, period, tolerance, iterations):
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a speed that is not finite, if so
-def _newton(system, x, period, tolerance, iterations):
-    """Newton's method for ``r = 0`` from all starts, until halving its steps no longer helps.
+def _iterate(system, x, period, iterations, advance):
+    """Go on from all points that are running; where that ends, the speeds, and which still run.
 
-    Below the tolerance a step has to halve the residual, as it does even where it converges slowly
-    (at a root of order ``m``, by ``(1 − 1/m)^m``), until only rounding is left.
+    ``advance(k, x, r, J, speed)`` maps the points with the indices ``k``, and what is known there,
+    to new ones; it says which of these are better, and which points may go on.
     """
     x = x.copy()
     r, J = _defect(system, x, period)
@@ -365,52 +314,62 @@ def _newton(system, x, period, tolerance, iterations):
         k = np.flatnonzero(running)
         if not k.size:
             break
-        step = _newton_step(r[k], J[k])
-        enough = np.where(_below(x[k], speed[k], tolerance), 0.5, 1 - 1e-4) * speed[k]
-        for _ in range(HALVINGS):
-            trial = np.where(np.isfinite(x[k] + step), x[k] + step, x[k])
-            trial_r = system.run(trial, 0, period)[-1] - trial
-            better = np.linalg.norm(trial_r, axis=-1) < enough
-            x[k[better]] = trial[better]
-            k, step, enough = k[~better], step[~better] / 2, enough[~better]
-            if not k.size:
-                break
-        running[k] = False
-        k = np.flatnonzero(running)
+        new, better, running[k] = advance(k, x[k], r[k], J[k], speed[k])
+        k = k[better]
+        x[k] = new[better]
         r[k], J[k] = _defect(system, x[k], period)
         speed[k] = _speed(r[k], J[k])
         running[k] = np.isfinite(speed[k]) & (speed[k] > 0)
-    return x, speed
+    return x, speed, running
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _newton(system, x, period, tolerance, iterations):
+    """Newton's method for ``r = 0`` from all starts, until halving its steps no longer helps.
+
+    Below the tolerance a step has to halve the residual, as it does even where it converges slowly
+    (at a root of order ``m``, by ``(1 − 1/m)^m``), until only rounding is left.
+    """
+
+    def advance(_k, x, r, J, speed):
+        step = _newton_step(r, J)
+        enough = np.where(_below(x, speed, tolerance), 0.5, 1 - 1e-4) * speed
+        new, better = x.copy(), np.zeros(len(x), bool)
+        for _ in range(HALVINGS):
+            left = np.flatnonzero(~better)
+            if not left.size:
+                break
+            trial, trial_r = _try(system, x[left], step[left], period)
+            better[left] = np.linalg.norm(trial_r, axis=-1) < enough[left]
+            new[left] = trial
+            step /= 2
+        return new, better, better
+
+    return _iterate(system, x, period, iterations, advance)[:2]
+
+
 def _minimise(system, x, period, tolerance, iterations):
     """Minimise ``q = ½ ‖r‖²`` from all starts by the steps of Levenberg and Marquardt."""
-    x = x.copy()
-    r, J = _defect(system, x, period)
-    speed = _speed(r, J)
     nu = np.ones(len(x))
-    running = np.isfinite(speed) & (speed > 0)
-    for _ in range(iterations):
-        k = np.flatnonzero(running)
-        if not k.size:
-            break
-        step, predicted = _damped_step(r[k], J[k], nu[k] * speed[k])
-        trial = np.where(np.isfinite(x[k] + step), x[k] + step, x[k])
-        trial_r = system.run(trial, 0, period)[-1] - trial
-        q = speed[k] ** 2 / 2
+
+    def advance(k, x, r, J, speed):
+        step, predicted = _damped_step(r, J, nu[k] * speed)
+        trial, trial_r = _try(system, x, step, period)
+        q = speed**2 / 2
         gain = (q - np.sum(trial_r**2, axis=-1) / 2) / predicted
         better = gain > 1e-4
-        nu[k] *= np.where(gain > 0.75, 0.25, np.where(gain > 0.25, 1.0, 4.0))
-        nu = np.maximum(nu, 1e-8)
-        fixed = _below(x[k], speed[k], tolerance)
-        running[k] = np.where(fixed, gain > 0.75, better | ~(predicted <= EPS * q))
-        k = k[better]
-        x[k] = trial[better]
-        r[k], J[k] = _defect(system, x[k], period)
-        speed[k] = _speed(r[k], J[k])
-        running[k] = np.isfinite(speed[k]) & (speed[k] > 0)
+        growth = np.where(gain > 0.75, 0.25, np.where(gain > 0.25, 1.0, 4.0))
+        nu[k] = np.maximum(nu[k] * growth, 1e-8)
+        fixed = _below(x, speed, tolerance)
+        return trial, better, np.where(fixed, gain > 0.75, better | ~(predicted <= EPS * q))
+
+    x, speed, running = _iterate(system, x, period, iterations, advance)
     return x, speed, ~running & np.isfinite(speed)
+
+
+def _try(system, x, step, period):
+    """Where a step leads, or ``x`` if it has no finite end, and the defect there."""
+    trial = np.where(np.isfinite(x + step), x + step, x)
+    return trial, system.run(trial, 0, period)[-1] - trial
 
 
 def _below(x, speed, tolerance):
@@ -464,6 +423,21 @@ def _radius(orbits, merge):
     return merge * (1 + np.linalg.norm(orbits, axis=-1).max(axis=-1))
 
 
+def _entries(system, orbits, residuals, found, merge, margin):
+    """The distinct orbits among those found, and what is said of them."""
+    orbits, kept, labels = _distinct(orbits, residuals, found, merge)
+    period = orbits.shape[1]
+    return orbits, {
+        "residuals": residuals[kept],
+        # One after another, as the Jacobians may be large.
+        "stability": tuple(
+            is_stable(system, orbit[0], period=period, tolerance=margin) for orbit in orbits
+        ),
+        "counts": np.bincount(labels[labels >= 0], minlength=len(kept)),
+        "labels": labels,
+    }
+
+
 def _distinct(orbits, residuals, found, merge):
     """The distinct orbits among those found, the starts that they are of, and labels."""
     period, n = orbits.shape[1:]
@@ -491,19 +465,7 @@ def _lexicographic(rows, merge):
     return np.lexsort((np.round(rows / merge) if merge else rows).T[::-1])
 
 
-def _counts(labels, count):
-    return np.bincount(labels[labels >= 0], minlength=count)
-
-
 # ------------------------------------------------------------------------------------- stability
-
-
-def _stabilities(system, orbits, tolerance):
-    """The stability of each orbit; one after another, as the Jacobians may be large."""
-    period = orbits.shape[1]
-    return tuple(
-        is_stable(system, orbit[0], period=period, tolerance=tolerance) for orbit in orbits
-    )
 
 
 def _classify(eigenvalues, tolerance):
@@ -518,15 +480,3 @@ def _classify(eigenvalues, tolerance):
     if modulus[-1] < 1 - tolerance:
         return False, "saddle"
     return False, f"unstable {form}"
-
-
-# ---------------------------------------------------------------------------------------- checks
-
-
-def _check_settings(tolerance, iterations, merge, margin):
-    return {
-        "tolerance": non_negative("tolerance", tolerance),
-        "iterations": positive_integer("iterations", iterations),
-        "merge": non_negative("merge", merge),
-        "margin": non_negative("margin", margin),
-    }

@@ -10,7 +10,7 @@ from rnnpedagogy._validation import positive_integer, real_array
 
 @dataclass(frozen=True)
 class LyapunovSpectrum:
-    """Lyapunov exponents of an orbit, with the settings that produced them.
+    """Lyapunov exponents of an orbit.
 
     Attributes
     ----------
@@ -25,8 +25,6 @@ class LyapunovSpectrum:
         NaN if the computed exponents do not reach a negative sum.
     state : array, shape (…, n)
         The last state of the orbit.
-    steps, transient, interval : int
-        As they were passed.
     """
 
     exponents: np.ndarray
@@ -34,9 +32,6 @@ class LyapunovSpectrum:
     block_means: np.ndarray
     kaplan_yorke_dimension: np.ndarray
     state: np.ndarray
-    steps: int
-    transient: int
-    interval: int
 
 
 def lyapunov_spectrum(
@@ -73,9 +68,9 @@ def lyapunov_spectrum(
 
     Raises
     ------
-    ValueError, TypeError
-        If a number is not positive where it has to be, more exponents are asked for than the state
-        has entries, or the orbit leaves the finite numbers.
+    ValueError
+        If more exponents are asked for than the state has entries, or the orbit leaves the finite
+        numbers.
 
     References
     ----------
@@ -100,32 +95,19 @@ def lyapunov_spectrum(
 
     edges = transient + np.linspace(0, steps, blocks + 1).round().astype(int)
     block_means = np.empty((blocks, *state.shape[:-1], count))
-    if transient:
-        state, frame, _ = _carry(system, state, frame, 0, transient, interval)
+    state, frame, _ = _carry(system, state, frame, 0, transient, interval)
     for k, (start, stop) in enumerate(pairwise(edges)):
         state, frame, growth = _carry(system, state, frame, start, stop, interval)
         block_means[k] = growth / (stop - start)
 
-    weights = np.diff(edges) / steps
-    mean = np.tensordot(weights, block_means, axes=1)
-    order = np.argsort(-mean, axis=-1)
-    mean = np.take_along_axis(mean, order, axis=-1)
-    block_means = np.take_along_axis(block_means, order[np.newaxis], axis=-1)
-    with np.errstate(invalid="ignore"):
-        error = (
-            block_means.std(axis=0, ddof=1) / np.sqrt(blocks)
-            if blocks > 1
-            else np.full_like(mean, np.nan)
-        )
+    mean = np.tensordot(np.diff(edges) / steps, block_means, axes=1)
+    mean, block_means, error = sort_exponents(mean, block_means)
     return LyapunovSpectrum(
         exponents=mean,
         standard_error=error,
         block_means=block_means,
         kaplan_yorke_dimension=_kaplan_yorke(mean),
         state=state,
-        steps=steps,
-        transient=transient,
-        interval=interval,
     )
 
 
@@ -164,6 +146,19 @@ def grow(frame, jacobians, interval):
         with np.errstate(divide="ignore"):  # a zero growth is minus infinity
             growth = growth + np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
     return frame, growth
+
+
+def sort_exponents(mean, block_means):
+    """Both in descending order of the mean, and the standard error, NaN from a single block."""
+    order = np.argsort(-mean, axis=-1)
+    mean = np.take_along_axis(mean, order, axis=-1)
+    block_means = np.take_along_axis(block_means, order[np.newaxis], axis=-1)
+    blocks = len(block_means)
+    if blocks == 1:
+        return mean, block_means, np.full_like(mean, np.nan)
+    with np.errstate(invalid="ignore"):  # minus infinity has no scatter
+        error = block_means.std(axis=0, ddof=1) / np.sqrt(blocks)
+    return mean, block_means, error
 
 
 def _kaplan_yorke(exponents):

@@ -11,7 +11,7 @@ LARGEST = np.finfo(float).max
 
 @dataclass(frozen=True)
 class OrbitDiagram:
-    """Orbits of a family of systems after their transients, with the settings that produced them.
+    """Orbits of a family of systems after their transients.
 
     Attributes
     ----------
@@ -19,17 +19,10 @@ class OrbitDiagram:
         The parameter values.
     states : array, shape (steps, K, …, n)
         The orbits; NaN from where one leaves the finite numbers.
-    steps, transient : int
-        As they were passed.
-    follow : {"up", "down"} or None
-        As it was passed.
     """
 
     values: np.ndarray
     states: np.ndarray
-    steps: int
-    transient: int
-    follow: str | None
 
 
 def orbit_diagram(family, values, state, *, steps, transient, follow=None):
@@ -66,9 +59,8 @@ def orbit_diagram(family, values, state, *, steps, transient, follow=None):
 
     Raises
     ------
-    ValueError, TypeError
-        If a number is not positive where it has to be, an array not finite, or the states of the
-        family do not have the shape ``(K, …, n)``.
+    ValueError
+        If the states of the family do not have the shape ``(K, …, n)``.
     """
     values = real_array("values", values, shape=("K",))
     state = real_array("state", state, shape=(..., "n"))
@@ -84,7 +76,7 @@ def orbit_diagram(family, values, state, *, steps, transient, follow=None):
             last = parts[k][-1, 0]
             start = np.where(np.isfinite(last), last, state)
         states = np.concatenate([parts[k] for k in range(len(values))], axis=1)
-    return OrbitDiagram(values, states, steps, transient, follow)
+    return OrbitDiagram(values, states)
 
 
 def _settle(family, values, state, steps, transient):

@@ -5,11 +5,8 @@ from rnnpedagogy.tasks.grammar import Grammar
 from rnnpedagogy.tasks.language import LanguageModel
 from rnnpedagogy.tasks.ngrams import Bigram, Unigram
 from rnnpedagogy.tasks.sequences import (
-    Oscillation,
     Task,
     accuracy,
-    free_oscillation,
-    oscillation,
     sine_generation,
     symbol_classification,
     symbol_splits,
@@ -20,13 +17,10 @@ __all__ = [
     "Corpus",
     "Grammar",
     "LanguageModel",
-    "Oscillation",
     "Task",
     "Unigram",
     "accuracy",
-    "free_oscillation",
     "load_corpus",
-    "oscillation",
     "sine_generation",
     "symbol_classification",
     "symbol_splits",

@@ -13,8 +13,8 @@ from rnnbook.experiments.networks import (
 )
 from rnnbook.experiments.recorders import CertificateRecorder
 from rnnpedagogy._storage import digest
-from rnnpedagogy.dynamics import CellMap, find_fixed_points
-from rnnpedagogy.tasks import free_oscillation, sine_generation
+from rnnpedagogy.dynamics import CellMap, find_fixed_points, free_oscillation
+from rnnpedagogy.tasks import sine_generation
 from rnnpedagogy.training import ExponentRecorder, OrbitRecorder, Sequences
 
 ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds
