@@ -199,7 +199,7 @@ def test_jacobians_are_those_of_automatic_differentiation(kind):
 @every_own_cell
 def test_a_cell_of_ones_own_is_trained_and_looked_into(kind):
     V, params = problem(kind)
-    data = Sequences(V.cell, V.inputs, V.targets, batch_size=3)
+    data = Sequences(V, batch_size=3)
     run = train(data, params, epochs=30, rng=np.random.default_rng(0), rate=0.02, progress=False)
     assert run.history["cost"][-1] < 0.9 * run.history["cost"][0]
     u = np.array([0.3, -0.2])

@@ -38,6 +38,7 @@ def main(arguments=None):
 
 def show_list(folder):
     """Print experiments with the state of their results."""
+    print(f"results in {store.results_folder(folder)}")
     for experiment in EXPERIMENTS.values():
         found = Counter(store.status(experiment, task, folder)[0] for task in experiment.tasks)
         state = ", ".join(f"{count} {word}" for word, count in found.items())

@@ -9,17 +9,17 @@ SEEDS = range(5)
 RATES = {("symbols", "oRNN"): {"rate": 0.003}}  # at that of the others it often fails
 
 
-def train(config, checkpoint=None, **options):
+def _train(config, checkpoint=None, **options):
     """Train the network of a configuration: arrays of what is kept, and its parameters."""
     return KINDS_OF_TASKS[config["kind"]].train(config, checkpoint, **options)
 
 
-def analyse(config, params, **options):
+def _analyse(config, params, **options):
     """Arrays of what a trained network does: a function of configuration and parameters."""
     return KINDS_OF_TASKS[config["kind"]].analyse(config, params, **options)
 
 
-def analysis_version(config):
+def _analysis_version(config):
     """The version of the analysis of a configuration."""
     return KINDS_OF_TASKS[config["kind"]].ANALYSIS
 
@@ -76,7 +76,7 @@ def _checks():
 
 
 def _experiment(name, description, tasks, **settings):
-    return Experiment(name, description, tasks, train, analyse, analysis_version, **settings)
+    return Experiment(name, description, tasks, _train, _analyse, _analysis_version, **settings)
 
 
 EXPERIMENTS = {

@@ -5,7 +5,7 @@ import time
 from rnnbook.experiments import store
 
 
-def perform(experiment, task, checkpoint, options):
+def _perform(experiment, task, checkpoint, options):
     """Train and analyse one task, in whatever process."""
     begun, config = time.perf_counter(), experiment.tasks[task]
     arrays, params = experiment.train(config, checkpoint, **options)
@@ -60,9 +60,9 @@ def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options)
 
 
 def _map(work, jobs, dask):
-    """`perform` of all arguments, as they come in."""
+    """`_perform` of all arguments, as they come in."""
     if jobs == 1 and dask is None:
-        yield from (perform(*arguments) for arguments in work)
+        yield from (_perform(*arguments) for arguments in work)
         return
     from joblib import Parallel, delayed, parallel_config
 
@@ -71,6 +71,6 @@ def _map(work, jobs, dask):
     else:
         backend = {"backend": "dask", "scheduler_host": dask}
     with parallel_config(**backend):
-        calls = (delayed(perform)(*arguments) for arguments in work)
+        calls = (delayed(_perform)(*arguments) for arguments in work)
         # Tasks are long: one at a time, so that little is lost with a process.
         yield from Parallel(return_as="generator_unordered", batch_size=1)(calls)

@@ -67,11 +67,11 @@ def repeat_analyses(experiment, folder, every_seed):
 def _differing(experiment, result, params):
     """Arrays of a repeated analysis that differ from the stored ones, with the share of entries."""
     again = experiment.analyse(result.config, params)
-    shares = {name: share_that_differs(result.arrays.get(name), again[name]) for name in again}
+    shares = {name: _share_that_differs(result.arrays.get(name), again[name]) for name in again}
     return {name: share for name, share in shares.items() if share}
 
 
-def share_that_differs(stored, again):
+def _share_that_differs(stored, again):
     """The share of entries that differ: floats by more than rounding, others at all."""
     again = np.asarray(again)
     if stored is None or stored.shape != again.shape or stored.dtype.kind != again.dtype.kind:
