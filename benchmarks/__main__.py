@@ -9,6 +9,7 @@ from pathlib import Path
 
 import autograd
 import numpy as np
+from rnnbook.language import LanguageModel, load_corpus
 
 from benchmarks.rivals import (
     autograd_gradient,
@@ -24,7 +25,6 @@ from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum, orbit_diagram
 from rnnpedagogy.gradients import bptt, hessian_vector_product
 from rnnpedagogy.rollout import rollout
-from rnnpedagogy.tasks import LanguageModel, load_corpus
 from rnnpedagogy.training import Sequences, train
 
 SIZES = ((200, 10, 400), (50, 100, 200), (32, 32, 100), (8, 64, 100))  # hidden, batch, length

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from rnnbook.experiments import words
+from rnnbook.language import Grammar, LanguageModel, load_corpus
 
 from rnnpedagogy.cells import LSTM
 from rnnpedagogy.stability import contraction_certificate
-from rnnpedagogy.tasks import Grammar, LanguageModel, load_corpus
 
 
 @pytest.fixture(scope="module")

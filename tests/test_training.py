@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rnnbook.language import LanguageModel
+from rnnbook.language.corpora import corpus_of
 from strategies import (
     CELLS,
     assert_equal_to_rounding,
@@ -25,8 +27,6 @@ from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
 from rnnpedagogy.gradients import bptt
 from rnnpedagogy.rollout import outputs, rollout
-from rnnpedagogy.tasks import LanguageModel
-from rnnpedagogy.tasks.corpora import corpus_of
 from rnnpedagogy.training import (
     Adam,
     ExponentRecorder,

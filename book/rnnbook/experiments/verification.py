@@ -8,6 +8,7 @@ from rnnbook.experiments import store
 
 TOLERANCE = 1e-6  # of a cost in float64 after at most 50 updates, which amplify rounding
 ROUNDING = 1e-3  # relative, of an entry of an analysis: orbits of thousands of steps amplify more
+NOTHING = 1e-12  # of an entry, and not more than rounding around zero
 MAY_DIFFER = 0.02  # of the entries of an array: single orbits that rounding sends elsewhere
 
 
@@ -72,12 +73,17 @@ def _differing(experiment, result, params):
 
 
 def _share_that_differs(stored, again):
-    """The share of entries that differ: floats by more than rounding, others at all."""
+    """The share of entries that differ: floats by more than rounding, others at all.
+
+    An amplitude of a network at rest is rounding itself.
+    """
     again = np.asarray(again)
     if stored is None or stored.shape != again.shape or stored.dtype.kind != again.dtype.kind:
         return 1.0
     if again.dtype.kind == "f":
-        return float(1 - np.isclose(again, stored, rtol=ROUNDING, atol=0, equal_nan=True).mean())
+        return float(
+            1 - np.isclose(again, stored, rtol=ROUNDING, atol=NOTHING, equal_nan=True).mean()
+        )
     return float((again != stored).mean())
 
 

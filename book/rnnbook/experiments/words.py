@@ -16,11 +16,11 @@ from rnnbook.experiments.networks import (
     summarise,
 )
 from rnnbook.experiments.recorders import CertificateRecorder
+from rnnbook.language import Bigram, Grammar, LanguageModel, Unigram, load_corpus
+from rnnbook.language.corpora import corpus_of, read_part
+from rnnbook.language.grammar import END
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
 from rnnpedagogy.rollout import outputs, rollout
-from rnnpedagogy.tasks import Bigram, Grammar, LanguageModel, Unigram, load_corpus
-from rnnpedagogy.tasks.corpora import corpus_of, read_part
-from rnnpedagogy.tasks.grammar import END
 from rnnpedagogy.training import ExponentRecorder
 
 ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnbook.language.grammar import END, Grammar
 from rnnpedagogy._validation import choice, positive_integer
-from rnnpedagogy.tasks.grammar import END, Grammar
 
 UNKNOWN = "<unk>"
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}

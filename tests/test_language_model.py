@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rnnbook.language import Grammar, LanguageModel, load_corpus
 from strategies import CELLS, assert_equal_to_rounding, assert_same_params, every_cell
 
 from rnnpedagogy.cells import LSTM, Elman
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import bptt
-from rnnpedagogy.tasks import Grammar, LanguageModel, load_corpus
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from rnnpedagogy.tasks import Bigram, Grammar, Unigram, load_corpus
+from rnnbook.language import Bigram, Grammar, Unigram, load_corpus
 
 GRAMMAR = Grammar()
 
