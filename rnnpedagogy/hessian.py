@@ -75,6 +75,15 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     References
     ----------
     G. H. Golub, C. F. Van Loan, Matrix Computations, 4th ed., section 10.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnnpedagogy.hessian import lanczos
+    >>> eigenvalues = np.linspace(-3, 2, 200)
+    >>> found = lanczos(lambda vector: eigenvalues * vector, np.ones(200))
+    >>> print(found.converged, found.steps < 100, found.eigenvalues[0].round(6))
+    True True -3.0
     """
     start = real_array("start", start, shape=(..., "d"))
     max_steps = positive_integer("max_steps", max_steps)

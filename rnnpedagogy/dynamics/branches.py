@@ -203,7 +203,7 @@ def switch_branch(family, bifurcation, *, distance=0.01):
     Two fixed points branch off from zero where the weight of a neuron passes one:
 
     >>> import autograd.numpy as np
-    >>> from rnnpedagogy.dynamics import Map
+    >>> from rnnpedagogy.dynamics import Map, follow_branch, switch_branch
     >>> def family(weights):
     ...     return Map(lambda x: np.tanh(weights[..., np.newaxis] * x))
     >>> trunk = follow_branch(family, 0.5, np.zeros(1), low=0.5, high=2.0)

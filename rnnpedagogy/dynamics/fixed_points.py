@@ -307,8 +307,7 @@ def _iterate(system, x, period, iterations, advance):
     to new ones; it says which of these are better, and which points may go on.
     """
     x = x.copy()
-    r, J = _defect(system, x, period)
-    speed = _speed(r, J)
+    r, J, speed = _defect(system, x, period)
     running = np.isfinite(speed) & (speed > 0)
     for _ in range(iterations):
         k = np.flatnonzero(running)
@@ -317,8 +316,7 @@ def _iterate(system, x, period, iterations, advance):
         new, better, running[k] = advance(k, x[k], r[k], J[k], speed[k])
         k = k[better]
         x[k] = new[better]
-        r[k], J[k] = _defect(system, x[k], period)
-        speed[k] = _speed(r[k], J[k])
+        r[k], J[k], speed[k] = _defect(system, x[k], period)
         running[k] = np.isfinite(speed[k]) & (speed[k] > 0)
     return x, speed, running
 
@@ -398,17 +396,16 @@ def _damped_step(r, J, damping):
 
 
 def _defect(system, x, period):
-    """``F^p(x) − x`` and its derivative ``A_p ⋯ A_1 − I``, for points ``(S, n)``."""
+    """``r = F^p(x) − x``, its derivative ``A_p ⋯ A_1 − I`` and ``‖r‖``, for points ``(S, n)``.
+
+    The norm is infinite where it or a derivative is not a finite number.
+    """
     if not len(x):
-        return x, np.empty((*x.shape, x.shape[-1]))
+        return x, np.empty((*x.shape, x.shape[-1])), np.empty(0)
     image, product = image_of(system, x, period)
-    return image - x, product - np.eye(x.shape[-1])
-
-
-def _speed(r, J):
-    """``‖r‖``, infinite where it or a derivative is not a finite number."""
+    r, J = image - x, product - np.eye(x.shape[-1])
     finite = np.isfinite(r).all(axis=-1) & np.isfinite(J).all(axis=(-1, -2))
-    return np.where(finite, np.linalg.norm(r, axis=-1), np.inf)
+    return r, J, np.where(finite, np.linalg.norm(r, axis=-1), np.inf)
 
 
 # ------------------------------------------------------------------- one entry for each solution
