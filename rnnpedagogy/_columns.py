@@ -89,20 +89,11 @@ def align(array, ndim):
     return np.expand_dims(array, tuple(range(1, 1 + ndim - array.ndim)))
 
 
-def multiply(weight, columns):
+def multiply(weight, columns, out=None):
     """``W x`` for each column: one matrix product, or one for each parameter set."""
     if weight.ndim > 2:
-        return np.einsum("gh...,h...->g...", weight, columns)
-    # OpenBLAS copies both factors into another order, except for small products. With few columns
-    # the copy takes as long as the product itself: so the rows are taken a block at a time.
-    rows, inner = weight.shape
-    block = 10**6 // (inner * columns.shape[1])
-    if block >= rows or block < 64:
-        return weight @ columns
-    product = np.empty((rows, columns.shape[1]), columns.dtype)
-    for k in range(0, rows, block):
-        np.matmul(weight[k : k + block], columns, out=product[k : k + block])
-    return product
+        return np.einsum("gh...,h...->g...", weight, columns, out=out)
+    return np.matmul(weight, columns, out=out)
 
 
 def multiply_all(weight, columns):

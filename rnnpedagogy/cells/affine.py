@@ -45,15 +45,23 @@ class AffineCell(Cell):
         d_drive, d_recurrent, d_state = self._backward(weights, tape, states, d_hidden, d_state)
         gradient = d_inputs = None
         if of_weights:
-            affine = layout.outer_sum(d_drive, with_ones(inputs))
-            gradient = {
-                "weight_ih": affine[..., :-1],
-                "weight_hh": layout.outer_sum(d_recurrent, states[:-1, : self.hidden_size]),
-                "bias": affine[..., -1],
-            } | self._extra_gradients(d_recurrent, states, layout)
+            gradient = self._affine_gradients(
+                layout, d_drive, d_recurrent, inputs, states[:-1, : self.hidden_size]
+            ) | self._extra_gradients(d_recurrent, states, layout)
         if of_inputs:
             d_inputs = multiply_all(weights["weight_ih"].swapaxes(0, 1), d_drive)
         return gradient, d_inputs, d_state
+
+    def _affine_gradients(self, layout, d_drive, d_recurrent, inputs, hidden):
+        """``Σ δ hᵀ``, ``Σ δ uᵀ`` and ``Σ δ``: one product where both parts have the same δ."""
+        H, ones = self.hidden_size, with_ones(inputs)
+        if d_drive is d_recurrent:
+            both = layout.outer_sum(d_drive, np.concatenate([hidden, ones], axis=1))
+            recurrent, affine = both[..., :H], both[..., H:]
+        else:
+            recurrent = layout.outer_sum(d_recurrent, hidden)
+            affine = layout.outer_sum(d_drive, ones)
+        return {"weight_ih": affine[..., :-1], "weight_hh": recurrent, "bias": affine[..., -1]}
 
     def _extra_gradients(self, d_recurrent, states, layout):
         """Gradients of the weights that only this cell has, from the adjoint of ``W_hh h``.

@@ -48,10 +48,10 @@ class LSTM(AffineCell):
         offset = 1 - slope
         offset[2 * H : 3 * H] = 0
         h, c = states[:, :H], states[:, H:]
-        tanh_c = np.empty_like(c[1:])
+        tanh_c, product = np.empty_like(c[1:]), np.empty_like(gates[0])
         steps = gates, *np.split(gates, 4, axis=1), h[:-1], c[:-1], h[1:], c[1:], tanh_c
         for a, i, f, g, o, h_t, c_t, h_next, c_next, tanh_c_next in zip(*steps, strict=True):
-            a += multiply(weight_hh, h_t)
+            a += multiply(weight_hh, h_t, out=product)
             tanh_into(a, out=a)
             a *= slope
             a += offset
