@@ -9,7 +9,7 @@ from rnnpedagogy._columns import multiply_all
 from rnnpedagogy._validation import real_array
 from rnnpedagogy.cells import readout, unflatten
 from rnnpedagogy.cells.cell import pad_leading
-from rnnpedagogy.jacobians import pull_back_units
+from rnnpedagogy.jacobians import step_derivatives
 from rnnpedagogy.rollout import weights_of
 
 
@@ -205,7 +205,7 @@ def _one_step(cell, weights, state, inputs):
     """
     own = (*state.shape[:-1], cell.state_size)
     sets = {name: np.broadcast_to(array, own + array.shape) for name, array in weights.items()}
-    after, A, gradient = pull_back_units(cell, sets, own, state, inputs)
+    after, A, gradient = step_derivatives(cell, sets, own, state, inputs)
     return after, A, np.concatenate([gradient[name].reshape(*own, -1) for name in weights], axis=-1)
 
 

@@ -9,7 +9,7 @@ from rnnpedagogy._validation import real_array
 from rnnpedagogy.rollout import checked, lay_out
 
 
-def pull_back_units(cell, weights, lead, state, inputs, *, of_weights=True):
+def step_derivatives(cell, weights, lead, state, inputs, *, of_weights=True):
     """One step, pulled back from each unit vector of the new state: the last axis of the batch.
 
     ``state`` and ``inputs`` have no time axis; ``lead``, the leading axes of the weights, ends
@@ -49,18 +49,25 @@ def state_jacobians(cell, params, state, inputs):
     columns, _ = run.forward(run.state, run.inputs)
     states = run.layout.rows(columns)
     steps, *batch, n = states[1:].shape
-    # One step from every state of the trajectory: time becomes the first axis of the batch, the
-    # unit vectors of the state the last one.
+    # One step from every state of the trajectory: time becomes the first axis of the batch.
     inputs = np.broadcast_to(align(inputs, states.ndim), (steps, *batch, cell.input_size))
-    sets = {name: np.expand_dims(array, len(lead)) for name, array in weights.items()}
     jacobians = np.empty((steps, *batch, n, n), states.dtype)
     chunk = max(1, 2**18 // (n * cell.gates * states[0].size))  # fits the cache
     for k in range(0, steps, chunk):
         some = slice(k, min(k + chunk, steps))
-        jacobians[some] = pull_back_units(
-            cell, sets, (*lead, 1), states[some], inputs[some], of_weights=False
-        )[1]
+        jacobians[some] = _jacobian(cell, weights, lead, states[some], inputs[some])
     return states[1:], jacobians
+
+
+def _jacobian(cell, weights, lead, state, inputs):
+    """``∂x'/∂x`` of one step from many states, by fast code or from all unit vectors."""
+    run = lay_out(cell, weights, lead, state, inputs[np.newaxis])
+    states, tape = run.forward(run.state, run.inputs)
+    found = cell.jacobian(run.weights, run.layout, states, tape)
+    if found is None:
+        sets = {name: np.expand_dims(array, len(lead)) for name, array in weights.items()}
+        _, found, _ = step_derivatives(cell, sets, (*lead, 1), state, inputs, of_weights=False)
+    return found
 
 
 @dataclass(frozen=True)

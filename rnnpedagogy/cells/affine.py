@@ -52,6 +52,29 @@ class AffineCell(Cell):
             d_inputs = multiply_all(weights["weight_ih"].swapaxes(0, 1), d_drive)
         return gradient, d_inputs, d_state
 
+    def jacobian(self, weights, layout, states, tape):
+        """``∂x'/∂x`` of a single step, shape ``(*batch, n, n)``.
+
+        Gates act on each unit alone. So one pull-back of ones stands for those of the unit vectors
+        of a whole block: entry ``j`` of its ``δ`` is all that unit ``j`` sends through ``W_hh``.
+        """
+        H, W = self.hidden_size, weights["weight_hh"]
+        by_gate = W.reshape(-1, H, *W.shape[1:])
+        without = weights | {"weight_hh": np.zeros_like(W)}  # leaves what does not go through W_hh
+        nothing = np.zeros_like(states[1:, :H])
+        A = np.zeros((*states.shape[2:], *2 * (self.state_size,)), states.dtype)
+        unit = np.arange(H)
+        for rows in range(0, self.state_size, H):
+            ones = np.zeros_like(states[0])
+            ones[rows : rows + H] = 1
+            _, delta, direct = self._backward(without, tape, states, nothing, ones)
+            delta = delta[0].reshape(-1, H, *delta.shape[2:])
+            A[..., rows : rows + H, :H] = np.einsum("gh...,ghk...->...hk", delta, by_gate)
+            for columns in range(0, self.state_size, H):
+                own = np.moveaxis(direct[columns : columns + H], 0, -1)
+                A[..., rows + unit, columns + unit] += own
+        return A.reshape(*layout.batch, *A.shape[-2:])
+
     def _affine_gradients(self, layout, d_drive, d_recurrent, inputs, hidden):
         """``Σ δ hᵀ``, ``Σ δ uᵀ`` and ``Σ δ``: one product where both parts have the same δ."""
         H, ones = self.hidden_size, with_ones(inputs)

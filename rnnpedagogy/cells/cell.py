@@ -24,7 +24,7 @@ from rnnpedagogy._validation import (
 
 #: What a cell says of itself, and the code that may say the same in a faster way.
 EQUATION = {"step", "hidden", "param_shapes", "gates", "blocks"}
-FAST = ("reparametrise", "lay_out", "forward", "backward")
+FAST = ("reparametrise", "lay_out", "forward", "backward", "jacobian")
 
 
 def linear(weight, x):
@@ -179,7 +179,7 @@ class Cell:
         """
         raise NotImplementedError(f"{type(self).__name__} must have a step")
 
-    # ------------------------------------------------------ the seam: fast code replaces these four
+    # ------------------------------------------------------ the seam: fast code replaces these five
 
     def reparametrise(self, params):
         """The weights with which the cell runs, and how gradients come back from them.
@@ -253,6 +253,9 @@ class Cell:
             rows = _to_first_order(by_inputs, weights, x, u, adjoints)
             d_inputs = layout.columns(rows, states.dtype)
         return gradient, d_inputs, d_state
+
+    def jacobian(self, weights, layout, states, tape):
+        """``∂x'/∂x`` of a single step, shape ``(*batch, n, n)``; None without fast code for it."""
 
 
 def pad_leading(arrays, shapes, whose="the parameters"):

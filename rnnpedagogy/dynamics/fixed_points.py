@@ -9,7 +9,7 @@ from rnnpedagogy.dynamics.systems import check_autonomous, image_of
 
 EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
 HALVINGS = 10  # of a Newton step that does not reduce the residual
-FLOATS = 2**23  # numbers that the Jacobians of a batch of starts may hold at once, about
+FLOATS = 2**20  # numbers that the Jacobians of a batch of starts may hold at once, about
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def find_fixed_points(
     """
     slow = non_negative("slow", slow)
     merge, margin = non_negative("merge", merge), non_negative("margin", margin)
-    x, residuals, settled = _search(system, starts, 1, tolerance, iterations)
+    x, residuals, settled = _search(system, starts, 1, tolerance, iterations, slow)
     fixed = _below(x, residuals, tolerance)
     is_slow = settled & ~fixed & _below(x, residuals, slow)
     orbits, entries = _entries(system, x[:, np.newaxis], residuals, fixed, merge, margin)
@@ -276,26 +276,29 @@ def find_cycles(
 # ------------------------------------------------------------------------------------ the solver
 
 
-def _search(system, starts, period, tolerance, iterations):
-    """Minima of ``q`` from all starts, the speeds there, and whether the iteration ended itself."""
+def _search(system, starts, period, tolerance, iterations, slow=0.0):
+    """Minima of ``q`` from all starts, the speeds there, and whether the iteration ended itself.
+
+    A start that is heading for a minimum above ``slow`` may be given up.
+    """
     starts = real_array("starts", starts, shape=("starts", "n")).astype(float)
     check_autonomous(system)
     tolerance = non_negative("tolerance", tolerance)
     iterations = positive_integer("iterations", iterations)
     chunk = max(1, FLOATS // (period * starts.shape[-1] ** 2))
     parts = [
-        _solve(system, starts[k : k + chunk], period, tolerance, iterations)
+        _solve(system, starts[k : k + chunk], period, tolerance, iterations, slow)
         for k in range(0, len(starts), chunk)
     ]
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
-def _solve(system, x, period, tolerance, iterations):
+def _solve(system, x, period, tolerance, iterations, slow):
     """Newton's method from all starts, then descent from where it did not find a root."""
     x, speed = _newton(system, x, period, tolerance, iterations)
     settled = _below(x, speed, tolerance)
     k = np.flatnonzero(~settled)
-    x[k], speed[k], settled[k] = _minimise(system, x[k], period, tolerance, iterations)
+    x[k], speed[k], settled[k] = _minimise(system, x[k], period, tolerance, iterations, slow)
     return x, speed, settled
 
 
@@ -345,8 +348,12 @@ def _newton(system, x, period, tolerance, iterations):
     return _iterate(system, x, period, iterations, advance)[:2]
 
 
-def _minimise(system, x, period, tolerance, iterations):
-    """Minimise ``q = ½ ‖r‖²`` from all starts by the steps of Levenberg and Marquardt."""
+def _minimise(system, x, period, tolerance, iterations, slow):
+    """Minimise ``q = ½ ‖r‖²`` from all starts by the steps of Levenberg and Marquardt.
+
+    A start is given up where ``q`` falls so slowly that all ``iterations`` together would not make
+    a slow point of it, unless it is the damping that makes the steps short.
+    """
     nu = np.ones(len(x))
 
     def advance(k, x, r, J, speed):
@@ -356,9 +363,11 @@ def _minimise(system, x, period, tolerance, iterations):
         gain = (q - np.sum(trial_r**2, axis=-1) / 2) / predicted
         better = gain > 1e-4
         growth = np.where(gain > 0.75, 0.25, np.where(gain > 0.25, 1.0, 4.0))
+        enough = (slow * (1 + np.linalg.norm(x, axis=-1))) ** 2 / 2
+        hopeless = (nu[k] <= 1) & (10 * iterations * predicted < q - enough)
         nu[k] = np.maximum(nu[k] * growth, 1e-8)
-        fixed = _below(x, speed, tolerance)
-        return trial, better, np.where(fixed, gain > 0.75, better | ~(predicted <= EPS * q))
+        goes_on = (better | ~(predicted <= EPS * q)) & ~hopeless
+        return trial, better, np.where(_below(x, speed, tolerance), gain > 0.75, goes_on)
 
     x, speed, running = _iterate(system, x, period, iterations, advance)
     return x, speed, ~running & np.isfinite(speed)
