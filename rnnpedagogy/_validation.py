@@ -24,10 +24,9 @@ def non_negative(name, value):
 
 def fraction(name, value):
     """Return ``value`` as a float, or raise if it is not a number in ``[0, 1)``."""
-    number = non_negative(name, value)
-    if number >= 1:
+    if non_negative(name, value) >= 1:
         raise ValueError(f"{name} must be below 1, got {value!r}")
-    return number
+    return float(value)
 
 
 def generator(name, value):

@@ -148,7 +148,7 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
     inputs, names = non_negative("inputs", inputs), parameter_names(cell, names)
     state = None if state is None else non_negative("state", state)
 
-    def affine(terms, gate, block, blocks, h=1.0):
+    def affine(gate, block, blocks, h=1.0, terms=("weight_hh", "weight_ih", "bias")):
         """``W_hh h + W_ih u + b`` of a gate, or some of its ``terms``.
 
         ``h`` is the block 0, the parameters of these terms are the block ``block`` of ``blocks``.
@@ -191,9 +191,6 @@ def _bilinear_norm(blocks):
     return min(np.linalg.norm(unfolding, 2) for unfolding in unfoldings)
 
 
-AFFINE = ("weight_hh", "weight_ih", "bias")
-
-
 def _elman_step(cell, affine, state):
     if cell.activation == "relu":
         raise ValueError(
@@ -203,11 +200,11 @@ def _elman_step(cell, affine, state):
     if cell.activation == "identity" and state is None:
         raise ValueError("state must be given with the activation 'identity', got None")
     h = 1.0 if state is None else state
-    return [affine(AFFINE, 0, 1, 2, h).through(cell.activation)]
+    return [affine(0, 1, 2, h).through(cell.activation)]
 
 
 def _lstm_step(cell, affine, state):
-    z = [affine(AFFINE, gate, 2 + gate, 6) for gate in range(4)]
+    z = [affine(gate, 2 + gate, 6) for gate in range(4)]
     with np.errstate(over="ignore"):
         largest = 1 + np.exp(z[1].sup) if state is None else state  # 1/(1 − σ(z_f))
     if not np.isfinite(largest):
@@ -222,9 +219,9 @@ def _lstm_step(cell, affine, state):
 
 def _gru_step(cell, affine, state):
     h = _Bound(1.0 if state is None else state, np.eye(5)[0])
-    r, z = (affine(AFFINE, gate, 1 + gate, 5, h.sup).through("sigmoid") for gate in (0, 1))
-    from_state = affine(("weight_hh", "bias_n"), 2, 3, 5, h.sup)
-    n = (affine(("weight_ih", "bias"), 2, 4, 5) + r * from_state).through("tanh")
+    r, z = (affine(gate, 1 + gate, 5, h.sup).through("sigmoid") for gate in (0, 1))
+    from_state = affine(2, 3, 5, h.sup, ("weight_hh", "bias_n"))
+    n = (affine(2, 4, 5, terms=("weight_ih", "bias")) + r * from_state).through("tanh")
     return [z * n + z * h]  # 1 − σ(z) = σ(−z) has the bounds of σ(z)
 
 

@@ -190,13 +190,10 @@ def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
         symbol_classification(generator, sequences=size, **settings)
         for generator, size in zip(rng.spawn(len(sequences)), sequences, strict=True)
     )
-    seen = set()
-    for part in parts:
-        own = {sequence.tobytes() for sequence in part.inputs.argmax(axis=-1).T}
-        if seen & own:
-            raise ValueError(
-                f"sequences must be few enough to keep the parts apart, got {sequences!r}: "
-                f"{len(seen & own)} occur in more than one part"
-            )
-        seen |= own
+    own = [{sequence.tobytes() for sequence in part.inputs.argmax(axis=-1).T} for part in parts]
+    if len(set().union(*own)) < sum(map(len, own)):
+        raise ValueError(
+            f"sequences must be few enough to keep the parts apart, got {sequences!r}: "
+            "some occur in more than one part"
+        )
     return parts
