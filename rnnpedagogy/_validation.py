@@ -24,10 +24,9 @@ def non_negative(name, value):
 
 def fraction(name, value):
     """Return ``value`` as a float, or raise if it is not a number in ``[0, 1)``."""
-    number = non_negative(name, value)
-    if number >= 1:
+    if non_negative(name, value) >= 1:
         raise ValueError(f"{name} must be below 1, got {value!r}")
-    return number
+    return float(value)
 
 
 def generator(name, value):
@@ -117,23 +116,15 @@ def broadcast_shapes(name, *shapes):
 
 
 def _check_shape(name, got, expected):
-    front, *back = _split_at_ellipsis(expected)
-    fits = len(got) == len(front) if not back else len(got) >= len(front) + len(back[0])
-    pairs = list(zip(got, front, strict=False))
-    if back:
-        pairs += list(zip(got[len(got) - len(back[0]) :], back[0], strict=False))
-    for size, wanted in pairs:
-        fits = fits and (size > 0 if isinstance(wanted, str) else size == wanted)
-    if not fits:
+    axes = expected
+    if ... in axes:  # as often as there are axes for it
+        at, free = axes.index(...), len(got) - len(axes) + 1
+        axes = axes[:at] + free * (...,) + axes[at + 1 :]
+    pairs = list(zip(got, axes, strict=False))
+    empty = [axis for size, axis in pairs if isinstance(axis, str) and size == 0]
+    wrong = [axis for size, axis in pairs if not isinstance(axis, str) and axis not in (..., size)]
+    if len(got) != len(axes) or empty or wrong:
         text = ", ".join("…" if axis is ... else str(axis) for axis in expected)
         text += "," if len(expected) == 1 else ""
-        empty = [wanted for size, wanted in pairs if isinstance(wanted, str) and size == 0]
         least = f" with {' and '.join(empty)} at least 1" if empty else ""
         raise ValueError(f"got {name} of shape {got}, expected ({text}){least}")
-
-
-def _split_at_ellipsis(expected):
-    if ... not in expected:
-        return (tuple(expected),)
-    at = expected.index(...)
-    return tuple(expected[:at]), tuple(expected[at + 1 :])

@@ -1,7 +1,7 @@
 """How steep and how curved the cost can be at most: the constants of the theorem."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,9 +13,8 @@ class _Constants:
     """Mixin of a dataclass all of whose fields are finite numbers that are not negative."""
 
     def __post_init__(self):
-        for field in fields(self):
-            value = non_negative(field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+        for name, value in vars(self).items():
+            non_negative(name, value)
 
 
 @dataclass(frozen=True)
@@ -143,21 +142,31 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
             f"cell must be an Elman, LSTM or GRU, got {cell!r}: "
             "bounds of another step can be passed to StepBounds"
         )
-    region = _Region(
-        hidden_size=cell.hidden_size,
-        weights={
-            "weight_hh": _per_gate("weight_hh", weight_hh, cell),
-            "weight_ih": _per_gate("weight_ih", weight_ih, cell),
-            "bias": _per_gate("bias", bias, cell),
-        },
-        inputs=non_negative("inputs", inputs),
-        state=None if state is None else non_negative("state", state),
-        names=parameter_names(cell, names),
-    )
-    after, states = _STEPS[type(cell)](cell, region)
+    weights = {"weight_hh": weight_hh, "weight_ih": weight_ih, "bias": bias}
+    weights = {name: _per_gate(name, value, cell) for name, value in weights.items()}
+    weights["bias_n"] = weights["bias"]
+    inputs, names = non_negative("inputs", inputs), parameter_names(cell, names)
+    state = None if state is None else non_negative("state", state)
+
+    def affine(gate, block, blocks, h=1.0, terms=("weight_hh", "weight_ih", "bias")):
+        """``W_hh h + W_ih u + b`` of a gate, or some of its ``terms``.
+
+        ``h`` is the block 0, the parameters of these terms are the block ``block`` of ``blocks``.
+        """
+        # ‖∂z/∂W_hh‖ = ‖h‖₂, ‖∂z/∂W_ih‖ = ‖u‖₂, ‖∂z/∂b‖ = 1
+        norm_h = math.sqrt(cell.hidden_size) * h
+        slopes = {"weight_hh": norm_h, "weight_ih": inputs, "bias": 1.0, "bias_n": 1.0}
+        first, second = np.zeros(blocks), np.zeros((blocks, blocks))
+        if "weight_hh" in terms:
+            first[0] = weights["weight_hh"][gate]
+            second[0, block] = second[block, 0] = "weight_hh" in names
+        first[block] = math.hypot(*(slopes[name] for name in terms if name in names))
+        return _Bound(sum(slopes[name] * weights[name][gate] for name in terms), first, second)
+
+    after = _STEPS[type(cell)](cell, affine, state)
     first = np.stack([bound.first for bound in after])
     second = np.stack([bound.second for bound in after])
-    x, theta = slice(None, states), slice(states, None)
+    x, theta = slice(None, len(after)), slice(len(after), None)
     return StepBounds(
         L_x=np.linalg.norm(first[:, x], 2),
         L_theta=np.linalg.norm(first[:, theta], 2),
@@ -182,52 +191,22 @@ def _bilinear_norm(blocks):
     return min(np.linalg.norm(unfolding, 2) for unfolding in unfoldings)
 
 
-@dataclass(frozen=True)
-class _Region:
-    """Where the bounds of `step_bounds` hold."""
-
-    hidden_size: int
-    weights: dict
-    inputs: float
-    state: float | None
-    names: tuple
-
-    def affine(self, terms, gate, block, blocks, h=1.0):
-        """``W_hh h + W_ih u + b`` of a gate, or some of its ``terms``.
-
-        ``h`` is the block 0, the parameters of these terms are the block ``block`` of ``blocks``.
-        """
-        # ‖∂z/∂W_hh‖ = ‖h‖₂, ‖∂z/∂W_ih‖ = ‖u‖₂, ‖∂z/∂b‖ = 1
-        norm_h = math.sqrt(self.hidden_size) * h
-        slopes = {"weight_hh": norm_h, "weight_ih": self.inputs, "bias": 1.0, "bias_n": 1.0}
-        weights = self.weights | {"bias_n": self.weights["bias"]}
-        first, second = np.zeros(blocks), np.zeros((blocks, blocks))
-        if "weight_hh" in terms:
-            first[0] = self.weights["weight_hh"][gate]
-            second[0, block] = second[block, 0] = "weight_hh" in self.names
-        first[block] = math.hypot(*(slopes[name] for name in terms if name in self.names))
-        return _Bound(sum(slopes[name] * weights[name][gate] for name in terms), first, second)
-
-
-AFFINE = ("weight_hh", "weight_ih", "bias")
-
-
-def _elman_step(cell, region):
+def _elman_step(cell, affine, state):
     if cell.activation == "relu":
         raise ValueError(
             "activation must be 'tanh', 'softsign' or 'identity', got 'relu': its slope jumps, so "
             "that the Jacobians are not Lipschitz continuous"
         )
-    if cell.activation == "identity" and region.state is None:
+    if cell.activation == "identity" and state is None:
         raise ValueError("state must be given with the activation 'identity', got None")
-    h = 1.0 if region.state is None else region.state
-    return [region.affine(AFFINE, 0, 1, 2, h).through(cell.activation)], 1
+    h = 1.0 if state is None else state
+    return [affine(0, 1, 2, h).through(cell.activation)]
 
 
-def _lstm_step(cell, region):
-    z = [region.affine(AFFINE, gate, 2 + gate, 6) for gate in range(4)]
+def _lstm_step(cell, affine, state):
+    z = [affine(gate, 2 + gate, 6) for gate in range(4)]
     with np.errstate(over="ignore"):
-        largest = 1 + np.exp(z[1].sup) if region.state is None else region.state  # 1/(1 − σ(z_f))
+        largest = 1 + np.exp(z[1].sup) if state is None else state  # 1/(1 − σ(z_f))
     if not np.isfinite(largest):
         raise ValueError(
             "state must be given where the bound on the cell state overflows, got None"
@@ -235,15 +214,15 @@ def _lstm_step(cell, region):
     c = _Bound(largest, np.eye(6)[1])
     i, f, o = (z[gate].through("sigmoid") for gate in (0, 1, 3))
     c = f * c + i * z[2].through("tanh")
-    return [o * c.through("tanh"), c], 2
+    return [o * c.through("tanh"), c]
 
 
-def _gru_step(cell, region):
-    h = _Bound(1.0 if region.state is None else region.state, np.eye(5)[0])
-    r, z = (region.affine(AFFINE, gate, 1 + gate, 5, h.sup).through("sigmoid") for gate in (0, 1))
-    from_state = region.affine(("weight_hh", "bias_n"), 2, 3, 5, h.sup)
-    n = (region.affine(("weight_ih", "bias"), 2, 4, 5) + r * from_state).through("tanh")
-    return [z * n + z * h], 1  # 1 − σ(z) = σ(−z) has the bounds of σ(z)
+def _gru_step(cell, affine, state):
+    h = _Bound(1.0 if state is None else state, np.eye(5)[0])
+    r, z = (affine(gate, 1 + gate, 5, h.sup).through("sigmoid") for gate in (0, 1))
+    from_state = affine(2, 3, 5, h.sup, ("weight_hh", "bias_n"))
+    n = (affine(2, 4, 5, terms=("weight_ih", "bias")) + r * from_state).through("tanh")
+    return [z * n + z * h]  # 1 − σ(z) = σ(−z) has the bounds of σ(z)
 
 
 _STEPS = {Elman: _elman_step, LSTM: _lstm_step, GRU: _gru_step}
@@ -348,13 +327,12 @@ def cost_bounds(step, readout, *, error, lengths):
         G_x, G_theta, M_xtheta = np.log([*vars(readout).values()])
         log_error = np.log(error)
 
-    S = E = slopes = curvatures = -np.inf
+    S = E = X = slopes = curvatures = -np.inf
     log_lipschitz, log_smooth = np.empty((2, lengths.max()))
     for t in range(lengths.max()):
-        X = L_theta + S  # of the step before
         E = add(add(L_x + E, K_xx + 2 * X), add(two + K_xtheta + X, K_thetatheta))
         S = add(0.0, L_x + S)
-        X = L_theta + S
+        X = L_theta + S  # E takes that of the step before
         P = add(G_x + X, G_theta)
         F = add(G_x + E, two + M_xtheta + X)
         slopes = add(slopes, log_error + P)

@@ -114,8 +114,7 @@ def _from_layer(cell, arrays, k):
     if (bias_ih in arrays) != (bias_hh in arrays):
         raise ValueError(f"state_dict must hold both of {bias_ih} and {bias_hh} or neither")
     rows = cell.gates * cell.hidden_size
-    params = {"weight_ih": real_array(weight_ih, arrays[weight_ih])}
-    params["weight_hh"] = arrays[weight_hh]
+    params = {"weight_ih": real_array(weight_ih, arrays[weight_ih]), "weight_hh": arrays[weight_hh]}
     zeros = np.zeros(rows, params["weight_ih"].dtype)
     first, second = (
         real_array(name, arrays.get(name, zeros), shape=(rows,)) for name in (bias_ih, bias_hh)

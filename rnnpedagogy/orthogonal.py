@@ -24,11 +24,10 @@ def skew_matrix(entries):
     n = (1 + round((1 + 8 * count) ** 0.5)) // 2
     if n * (n - 1) // 2 != count:
         raise ValueError(f"entries must be n (n − 1)/2 in number for an integer n, got {count}")
-    place, sign = np.zeros((n, n), int), np.zeros((n, n))
+    place, units = np.zeros((n, n), int), np.arange(n)
     place[np.triu_indices(n, 1)] = np.arange(count)
     place += place.T
-    sign[np.triu_indices(n, 1)] = 1
-    sign -= sign.T
+    sign = np.sign(units - units[:, np.newaxis])
     if count == 0:
         return np.zeros((*np.shape(entries)[:-1], n, n), entries.dtype)
     return entries[..., place] * sign.astype(entries.dtype)

@@ -58,7 +58,7 @@ class Certificate:
     o : array
         ``o = ¼‖W_o‖``, how much the output gate takes up of ``h``.
     cell_bound : array
-        ``c̄``.
+        ``c̄ = 1/(1 − φ)``.
     weight : array
         ``w``, the weight of the cell state in the norm.
     """
@@ -77,7 +77,7 @@ class Certificate:
         return np.maximum(h.max(axis=-1), c.max(axis=-1) / self.weight)
 
 
-def contraction_certificate(params, *, input_bound=1.0, cell_bound=None):
+def contraction_certificate(params, *, input_bound=1.0):
     r"""Certify that an LSTM network contracts for all inputs of bounded size.
 
     With :math:`\varphi`, ``a`` and ``o`` as in `Certificate`, the network contracts if
@@ -93,19 +93,10 @@ def contraction_certificate(params, *, input_bound=1.0, cell_bound=None):
         cell's own parameters is ignored.
     input_bound : float
         ``ū ≥ |u|`` for every entry of every input.
-    cell_bound : float, optional
-        ``c̄``, the largest entry of the cell states that are covered; ``1/(1 − φ)`` if not given,
-        which all trajectories that start inside never leave. States that start further out need a
-        larger one.
 
     Returns
     -------
     Certificate
-
-    Raises
-    ------
-    ValueError, TypeError
-        If ``cell_bound`` is below ``1/(1 − φ)`` so that states can leave the set.
 
     References
     ----------
@@ -118,15 +109,8 @@ def contraction_certificate(params, *, input_bound=1.0, cell_bound=None):
     largest = _row_sums(W_hh["f"]) + input_bound * _row_sums(W_ih["f"]) + bias["f"]
     largest = largest.max(axis=-1)
     phi = np.exp(-np.logaddexp(0, -largest))  # σ, with all digits of small values
-    least = 1 + np.exp(np.minimum(largest, 700))  # 1/(1 − φ), also where φ rounds to one
-    bound = least
-    if cell_bound is not None:
-        bound = np.full_like(least, non_negative("cell_bound", cell_bound))
-        if (bound < least).any():
-            raise ValueError(
-                f"cell_bound must be at least 1/(1 − φ) = {np.max(least)}, got {cell_bound!r}"
-            )
-    a = size["i"] / 4 + size["g"] + bound * size["f"] / 4
+    cell_bound = 1 + np.exp(np.minimum(largest, 700))  # also where φ rounds to one
+    a = size["i"] / 4 + size["g"] + cell_bound * size["f"] / 4
     o = size["o"] / 4
     # Where a or φ is zero one of the two weights would be: a rounding in its place is a larger,
     # and still a valid, bound.
@@ -142,7 +126,7 @@ def contraction_certificate(params, *, input_bound=1.0, cell_bound=None):
         phi=phi,
         a=a,
         o=o,
-        cell_bound=bound,
+        cell_bound=cell_bound,
         weight=gap / phi,
     )
 

@@ -59,19 +59,12 @@ def accuracy(cell, params, *tasks):
     return float(np.mean(shares))
 
 
-def sine_generation(
-    rng=None,
-    *,
-    sequences=100,
-    length=400,
-    lowest=np.pi / 16,
-    highest=np.pi / 8,
-    dtype=np.float64,
-):
+def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
     r"""A constant input ``ω``, to be turned into :math:`y_t = \sin(\omega t)`, ``t = 1, …, N``.
 
     The input is the frequency itself, in radians per step, not rescaled. It says how fast to
-    oscillate, not when: the phase is fixed by the initial state alone.
+    oscillate, not when: the phase is fixed by the initial state alone. Frequencies lie between
+    ``π/16`` and ``π/8``.
 
     Parameters
     ----------
@@ -80,8 +73,6 @@ def sine_generation(
         both ends included.
     sequences, length : int
         Number ``B`` of frequencies and length ``N`` of each sequence.
-    lowest, highest : float
-        The interval of frequencies, in radians per step, between 0 and ``π``.
     dtype : {numpy.float64, numpy.float32}
         Type of inputs and targets.
 
@@ -97,12 +88,8 @@ def sine_generation(
     sequences = positive_integer("sequences", sequences)
     length = positive_integer("length", length)
     dtype = float_type("dtype", dtype)
-    if not 0 < lowest <= highest < np.pi:
-        raise ValueError(f"0 < lowest <= highest < π must hold, got {lowest!r} and {highest!r}")
-    if rng is None:
-        frequencies = np.linspace(lowest, highest, sequences)
-    else:
-        frequencies = rng.uniform(lowest, highest, sequences)
+    draw = np.linspace if rng is None else rng.uniform
+    frequencies = draw(np.pi / 16, np.pi / 8, sequences)
     inputs = np.broadcast_to(frequencies[:, np.newaxis], (length, sequences, 1))
     targets = np.sin(np.arange(1, length + 1)[:, np.newaxis, np.newaxis] * inputs)
     return Task(inputs.astype(dtype), targets.astype(dtype), "squared error", "all", 1)
@@ -112,8 +99,7 @@ def symbol_classification(
     rng,
     *,
     sequences=1000,
-    length=None,
-    gap=None,
+    length=200,
     windows=((9, 19), (39, 49)),
     kinds=2,
     distractors=4,
@@ -132,12 +118,8 @@ def symbol_classification(
         Draws everything.
     sequences : int
         Number ``B`` of sequences.
-    length : int, optional
-        Length ``N``; 200 if neither it nor ``gap`` is given.
-    gap : int, optional
-        Instead of the length: how many steps follow the last window. A symbol at the last place of
-        the window is then ``gap`` steps away from the read-out; for a gap that is the same in all
-        sequences take a window of a single place.
+    length : int
+        Length ``N``, at least to the end of the last window.
     windows : sequence of (start, stop)
         Half-open ranges of places, counted from 0, in order and without overlap.
     kinds, distractors : int
@@ -162,14 +144,10 @@ def symbol_classification(
     distractors = positive_integer("distractors", distractors)
     edges = [positive_integer("windows", edge, minimum=0) for pair in windows for edge in pair]
     starts, stops = edges[::2], edges[1::2]
-    pairs = bool(edges) and all(len(pair) == 2 for pair in windows)
+    pairs = {len(window) for window in windows} == {2}
     if not pairs or edges != sorted(edges) or any(map(int.__eq__, starts, stops)):
         raise ValueError(f"windows must be ranges (start, stop) in order, got {windows!r}")
-    if length is not None and gap is not None:
-        raise ValueError(f"length or gap must be given, not both, got {length!r} and {gap!r}")
-    if gap is not None:
-        length = stops[-1] + positive_integer("gap", gap, minimum=0)
-    length = positive_integer("length", 200 if length is None else length, minimum=stops[-1])
+    length = positive_integer("length", length, minimum=stops[-1])
     dtype = float_type("dtype", dtype)
 
     classes = kinds ** len(starts)
@@ -212,13 +190,10 @@ def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
         symbol_classification(generator, sequences=size, **settings)
         for generator, size in zip(rng.spawn(len(sequences)), sequences, strict=True)
     )
-    seen = set()
-    for part in parts:
-        own = {sequence.tobytes() for sequence in part.inputs.argmax(axis=-1).T}
-        if seen & own:
-            raise ValueError(
-                f"sequences must be few enough to keep the parts apart, got {sequences!r}: "
-                f"{len(seen & own)} occur in more than one part"
-            )
-        seen |= own
+    own = [{sequence.tobytes() for sequence in part.inputs.argmax(axis=-1).T} for part in parts]
+    if len(set().union(*own)) < sum(map(len, own)):
+        raise ValueError(
+            f"sequences must be few enough to keep the parts apart, got {sequences!r}: "
+            "some occur in more than one part"
+        )
     return parts

@@ -3,16 +3,14 @@
 import time
 import warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from rnnpedagogy._storage import digest
-from rnnpedagogy._validation import non_negative, positive_integer, real_array
+from rnnpedagogy._validation import generator, non_negative, positive_integer, real_array
 from rnnpedagogy.cells import flatten, unflatten
-from rnnpedagogy.training import checkpoints
+from rnnpedagogy.training.checkpoints import Checkpoint, describe
 from rnnpedagogy.training.optimisers import Adam, clip_by_global_norm
 from rnnpedagogy.training.schedules import StepSchedule
 
@@ -148,98 +146,91 @@ def train(
     """
     epochs = positive_integer("epochs", epochs, minimum=0)
     every = positive_integer("checkpoint_every", checkpoint_every)
-    shapes, theta = _start(params)
-    job = _Job(
-        objective=objective,
-        shapes=shapes,
-        rng=rng,
-        optimiser=Adam() if optimiser is None else optimiser,
-        rate=rate,
-        largest_norm=np.inf if clip is None else non_negative("clip", clip),
-        project=project,
-        validate=validate,
-        patience=patience,
-        record={} if record is None else record,
-    )
-    path = None if checkpoint is None else Path(checkpoint)
-    settings = None if path is None else _checkpoint_settings(path, job, theta)
-    run = _begin(job, theta, path, settings, epochs)
-    problem = None
-    with _progress(epochs, run.epoch, progress) as show:
-        while run.epoch < epochs and not _has_waited_enough(job, run):
-            begun = time.perf_counter()
-            try:
-                found = _epoch(job, run)
-            except _NotFiniteError as error:
-                problem = f"{error} in epoch {run.epoch + 1}"
-                warnings.warn(f"training stopped: {problem}", RuntimeWarning, stacklevel=2)
-                run.theta = run.good
-                break
-            run.finish_epoch(found, time.perf_counter() - begun)
-            _record(job, run)
-            if path is not None and run.epoch % every == 0:
-                checkpoints.save(path, run, settings, rng)
-            show(found)
-    if path is not None and problem is None and run.epoch % every:
-        checkpoints.save(path, run, settings, rng)
-    if problem is None and run.epoch < epochs:
-        stopped = f"no lower validation in {patience} epochs, after epoch {run.epoch}"
+    run = _Run(params, objective, rng, optimiser, rate, clip, project, validate, patience, record)
+    saved = None if checkpoint is None else Checkpoint(checkpoint, run.settings())
+    if saved is None or not saved.path.exists():
+        run.call_recorders()
     else:
-        stopped = problem or f"all {epochs} epochs done"
-    return _result(run, shapes, stopped, diverged=problem is not None)
+        saved.restore(run)
+        if run.epoch > epochs:
+            raise ValueError(
+                f"epochs must be at least {run.epoch}, as in {checkpoint}, got {epochs}"
+            )
+    stopped, diverged = f"all {epochs} epochs done", False
+    left, show = _progress(range(run.epoch, epochs), progress)
+    for _ in left:
+        if run.has_waited_enough():
+            stopped = f"no lower validation in {patience} epochs, after epoch {run.epoch}"
+            break
+        try:
+            found = run.next_epoch()
+        except _NotFiniteError as error:
+            stopped, diverged = f"{error} in epoch {run.epoch + 1}", True
+            warnings.warn(f"training stopped: {stopped}", RuntimeWarning, stacklevel=2)
+            run.theta = run.good
+            break
+        run.call_recorders()
+        if saved is not None and run.epoch % every == 0:
+            saved.write(run)
+        show(found)
+    if saved is not None and not diverged and run.epoch % every:
+        saved.write(run)
+    return run.result(stopped, diverged)
+
+
+def _progress(epochs, wanted):
+    """The epochs, and a function that shows what one found: a bar, if tqdm is installed."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return epochs, lambda found: None
+    bar = tqdm(epochs, initial=epochs.start, total=epochs.stop, unit="epoch", disable=not wanted)
+
+    def show(found):
+        shown = {name: f"{found[name]:.3g}" for name in ("cost", "validation") if name in found}
+        bar.set_postfix(shown, refresh=False)
+
+    return bar, show
 
 
 class _NotFiniteError(ArithmeticError):
     """A number that is infinite or not a number: the message says which."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """All that stays as it is in training: the arguments of `train`, checked."""
+@dataclass
+class _Run:
+    """The arguments of `train`, and what becomes of them: all that a checkpoint holds."""
 
+    start: dict
     objective: object
-    shapes: dict
     rng: np.random.Generator
     optimiser: object
     rate: object
-    largest_norm: float
+    clip: float | None
     project: object
     validate: object
     patience: int | None
     record: Mapping
 
     def __post_init__(self):
-        if not isinstance(self.rng, np.random.Generator):
-            raise TypeError(f"rng must be a numpy.random.Generator, got {self.rng!r}")
-        if not callable(self.rate):
-            non_negative("rate", self.rate)
+        generator("rng", self.rng)
+        self.optimiser = Adam() if self.optimiser is None else self.optimiser
+        self.rate = self.rate if callable(self.rate) else StepSchedule(self.rate, ())
+        self.clip = np.inf if self.clip is None else non_negative("clip", self.clip)
         if self.patience is not None:
-            positive_integer("patience", self.patience)
+            patience = positive_integer("patience", self.patience)
             if self.validate is None:
-                raise ValueError(
-                    f"patience needs validate, got patience={self.patience} without it"
-                )
+                raise ValueError(f"patience needs validate, got patience={patience} without it")
+        self.record = {} if self.record is None else self.record
         if not isinstance(self.record, Mapping):
             raise TypeError(f"record must be a dictionary of recorders, got {self.record!r}")
-
-    @property
-    def schedule(self):
-        """The learning rate as a function of the watched values."""
-        return self.rate if callable(self.rate) else StepSchedule(self.rate, ())
-
-
-@dataclass
-class _Run:
-    """All that changes in training: what a checkpoint holds, with the state of the generator."""
-
-    theta: np.ndarray
-    good: np.ndarray  # the last vector at which cost and gradient were found finite
-    memory: dict
-    best: np.ndarray | None = None
-    history: dict = field(default_factory=lambda: {"cost": []})
-    recorded: dict = field(default_factory=dict)  # epochs, by the recorder's name
-    records: dict = field(default_factory=dict)
-    seconds: list = field(default_factory=list)
+        self.shapes, self.theta = _shapes_and_vector(self.start)
+        self.good = self.theta  # the last one at which cost and gradient were found finite
+        self.best = self.theta
+        self.memory = self.optimiser.init(self.theta)
+        self.history = {"cost": [], "seconds": []}
+        self.recorded = {name: [] for name in self.record}  # after how many epochs …
+        self.records = {name: [] for name in self.record}  # … what was returned
 
     @property
     def epoch(self):
@@ -247,25 +238,108 @@ class _Run:
         return len(self.history["cost"])
 
     @property
-    def watched(self):
-        """What the learning rate may depend on."""
-        return self.history.get("validation", self.history["cost"])
+    def params(self):
+        return unflatten(self.theta, self.shapes)
 
-    @property
-    def waited(self):
+    def settings(self):
+        """What a checkpoint is compared by: texts that tell data, parameters and settings apart."""
+        objective = self.objective
+        others = ("optimiser", "rate", "clip", "project", "validate", "patience")
+        return {
+            "objective": getattr(objective, "fingerprint", lambda: type(objective).__name__)(),
+            "params": f"{self.shapes} {digest(self.theta)}",
+            "record": repr(sorted(self.record)),
+            "rng": type(self.rng.bit_generator).__name__,
+        } | {name: describe(getattr(self, name)) for name in others}
+
+    def has_waited_enough(self):
+        """Whether the validation has not fallen for too long; also true of a resumed run."""
+        return self.patience is not None and self._waited() >= self.patience
+
+    def _waited(self):
         """Epochs since the lowest validation."""
         return self.epoch - 1 - np.argmin(self.history["validation"]) if self.epoch else 0
 
-    def finish_epoch(self, found, seconds):
+    def call_recorders(self):
+        for name, recorder in self.record.items():
+            value = recorder(self.epoch, self.params)
+            if value is not None:
+                self.recorded[name].append(self.epoch)
+                self.records[name].append(value)
+
+    def next_epoch(self):
+        """Go through the batches once, and validate; what the history keeps of that."""
+        begun, costs, norms, state = time.perf_counter(), [], [], None
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            rate = float(self.rate(self.history.get("validation", self.history["cost"])))
+            for k, batch in enumerate(self.objective.batches(self.rng), start=1):
+                cost, norm, state = self._step(rate, k, batch, state)
+                costs.append(cost)
+                norms.append(norm)
+            if not costs:
+                raise ValueError("the objective must give at least one batch, got none")
+            found = {
+                "cost": float(np.mean(costs)),
+                "gradient_norm": float(np.mean(norms)),
+                "largest_gradient_norm": max(norms),
+                "rate": rate,
+            }
+            if self.validate is not None:
+                found["validation"] = float(self.validate(self.params))
+                _require_finite({"validation": found["validation"]})
+        found["seconds"] = time.perf_counter() - begun
         for name, value in found.items():
             self.history.setdefault(name, []).append(value)
-        self.seconds.append(seconds)
-        if "validation" in found and self.waited == 0:
+        if self.validate is not None and self._waited() == 0:
             self.best = self.theta
+        return found
+
+    def _step(self, rate, k, batch, state):
+        """Gradient, clipping, update, projection, with the ``k``-th batch of an epoch."""
+        found = self.objective.gradient(self.params, batch, state, self.rng)
+        if np.ndim(found.value):
+            raise ValueError(f"the cost must be one number, got shape {np.shape(found.value)}")
+        gradient = self._vector("a gradient", found.params)
+        gradient, norm = clip_by_global_norm(gradient, self.clip)
+        cost = float(found.value)
+        _require_finite({"cost": cost, "gradient": norm}, f" of batch {k}")
+        self.good = self.theta
+        theta, memory = self.optimiser.update(self.theta, gradient, self.memory, rate)
+        _require_finite({"parameters": theta} | memory, f" after batch {k}")
+        if self.project is not None:
+            projected = self.project(unflatten(theta, self.shapes))
+            theta = self._vector("projected parameters", projected)
+            _require_finite({"projected parameters": theta}, f" after batch {k}")
+        self.theta, self.memory = theta, memory
+        return cost, norm, found.last_state
+
+    def _vector(self, what, params):
+        """What an objective or a projection returned, in order and type of the parameters."""
+        got = {name: np.shape(array) for name, array in params.items()}
+        if got != self.shapes:
+            raise ValueError(f"got {what} of shapes {got}, expected {self.shapes}")
+        vector = flatten({name: params[name] for name in self.shapes})
+        return vector.astype(self.theta.dtype, copy=False)
+
+    def result(self, stopped, diverged):
+        history = {name: np.array(values) for name, values in self.history.items()}
+        best = self.best if "validation" in history else self.theta
+        return Training(
+            params=self.params,
+            best_params=unflatten(best, self.shapes),
+            epoch=self.epoch,
+            stopped=stopped,
+            diverged=diverged,
+            seconds=history.pop("seconds"),
+            history=history,
+            records={
+                name: Recording(np.array(epochs, int), np.array(self.records[name]))
+                for name, epochs in self.recorded.items()
+            },
+        )
 
 
-def _start(params):
-    """Shapes of the parameters, and the vector of their values."""
+def _shapes_and_vector(params):
     if not isinstance(params, Mapping) or not params:
         raise TypeError(f"params must be a dictionary of arrays, got {params!r}")
     arrays = {name: real_array(f"params[{name!r}]", array) for name, array in params.items()}
@@ -275,140 +349,8 @@ def _start(params):
     return {name: array.shape for name, array in arrays.items()}, flatten(arrays)
 
 
-def _checkpoint_settings(path, job, theta):
-    """What a checkpoint is compared by: texts that tell data, parameters and settings apart."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"checkpoint must be in a folder that exists, got {path}")
-    objective = job.objective
-    return {
-        "objective": getattr(objective, "fingerprint", lambda: type(objective).__name__)(),
-        "params": f"{job.shapes} {digest(theta)}",
-        "optimiser": checkpoints.describe(job.optimiser),
-        "rate": checkpoints.describe(job.rate),
-        "clip": repr(job.largest_norm),
-        "project": checkpoints.describe(job.project),
-        "validate": checkpoints.describe(job.validate),
-        "patience": repr(job.patience),
-        "record": repr(sorted(job.record)),
-        "rng": type(job.rng.bit_generator).__name__,
-    }
-
-
-def _begin(job, theta, path, settings, epochs):
-    """A new run, or that of a checkpoint."""
-    if path is None or not path.exists():
-        run = _Run(theta, theta, job.optimiser.init(theta))
-        _record(job, run)
-        return run
-    run = _Run(**checkpoints.load(path, settings, job.rng))
-    if run.epoch > epochs:
-        raise ValueError(f"epochs must be at least {run.epoch}, as in {path}, got {epochs}")
-    return run
-
-
-@contextmanager
-def _progress(epochs, done, wanted):
-    """A function that shows what an epoch found: a bar, if one is wanted and tqdm is installed."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        wanted = False
-    if not wanted:
-        yield lambda found: None
-        return
-    with tqdm(total=epochs, initial=done, unit="epoch") as bar:
-
-        def show(found):
-            bar.update()
-            shown = {name: f"{found[name]:.3g}" for name in ("cost", "validation") if name in found}
-            bar.set_postfix(shown, refresh=False)
-
-        yield show
-
-
-def _has_waited_enough(job, run):
-    """Whether the validation has not fallen for too long; also true of a resumed run."""
-    return job.patience is not None and run.waited >= job.patience
-
-
-def _epoch(job, run):
-    """Go through the batches once, and validate: what the history keeps of an epoch."""
-    costs, norms, state = [], [], None
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        rate = float(job.schedule(run.watched))
-        for k, batch in enumerate(job.objective.batches(job.rng), start=1):
-            cost, norm, state = _step(job, run, rate, k, batch, state)
-            costs.append(cost)
-            norms.append(norm)
-        if not costs:
-            raise ValueError("the objective must give at least one batch, got none")
-        found = {
-            "cost": float(np.mean(costs)),
-            "gradient_norm": float(np.mean(norms)),
-            "largest_gradient_norm": max(norms),
-            "rate": rate,
-        }
-        if job.validate is not None:
-            found["validation"] = float(job.validate(unflatten(run.theta, job.shapes)))
-            _require_finite({"validation": found["validation"]})
-    return found
-
-
-def _step(job, run, rate, k, batch, state):
-    """Gradient, clipping, update, projection, with the ``k``-th batch of an epoch."""
-    found = job.objective.gradient(unflatten(run.theta, job.shapes), batch, state, job.rng)
-    if np.ndim(found.value):
-        raise ValueError(f"the cost must be one number, got shape {np.shape(found.value)}")
-    gradient = _vector("a gradient", found.params, job, run)
-    gradient, norm = clip_by_global_norm(gradient, job.largest_norm)
-    cost = float(found.value)
-    _require_finite({"cost": cost, "gradient": norm}, f" of batch {k}")
-    run.good = run.theta
-    theta, memory = job.optimiser.update(run.theta, gradient, run.memory, rate)
-    _require_finite({"parameters": theta} | memory, f" after batch {k}")
-    if job.project is not None:
-        projected = job.project(unflatten(theta, job.shapes))
-        theta = _vector("projected parameters", projected, job, run)
-        _require_finite({"projected parameters": theta}, f" after batch {k}")
-    run.theta, run.memory = theta, memory
-    return cost, norm, found.last_state
-
-
-def _vector(what, params, job, run):
-    """What an objective or a projection returned as a vector, in the order of the parameters."""
-    got = {name: np.shape(array) for name, array in params.items()}
-    if got != job.shapes:
-        raise ValueError(f"got {what} of shapes {got}, expected {job.shapes}")
-    return flatten({name: params[name] for name in job.shapes}).astype(run.theta.dtype, copy=False)
-
-
 def _require_finite(values, where=""):
     for name, value in values.items():
         if not np.isfinite(value).all():
             bad = np.asarray(value)[~np.isfinite(value)].flat[0]
             raise _NotFiniteError(f"{name}{where}: {bad}")
-
-
-def _record(job, run):
-    for name, recorder in job.record.items():
-        epochs, values = run.recorded.setdefault(name, []), run.records.setdefault(name, [])
-        value = recorder(run.epoch, unflatten(run.theta, job.shapes))
-        if value is not None:
-            epochs.append(run.epoch)
-            values.append(value)
-
-
-def _result(run, shapes, stopped, *, diverged):
-    return Training(
-        params=unflatten(run.theta, shapes),
-        best_params=unflatten(run.theta if run.best is None else run.best, shapes),
-        epoch=run.epoch,
-        stopped=stopped,
-        diverged=diverged,
-        history={name: np.array(values) for name, values in run.history.items()},
-        records={
-            name: Recording(np.array(run.recorded[name], int), np.array(values))
-            for name, values in run.records.items()
-        },
-        seconds=np.array(run.seconds),
-    )

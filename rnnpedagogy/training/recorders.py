@@ -30,22 +30,18 @@ class _Recorder:
     def __call__(self, epoch, params):
         if self.epochs is not None and epoch not in self.epochs:
             return None
+        cell = self.cell
         inputs = self.inputs(params) if callable(self.inputs) else self.inputs
-        known = self.cell.param_shapes(1)  # of the cell, and of a readout if there is one
+        known = cell.param_shapes(1)  # of the cell, and of a readout if there is one
         params = {name: array for name, array in params.items() if name in known}
         dtype = params["weight_ih"].dtype
-        inputs = real_array("inputs", inputs, shape=("K", self.cell.input_size))
-        inputs = inputs.astype(dtype, copy=False)
-        starts = real_array("starts", self.starts, shape=("S", self.cell.state_size))
-        starts = starts.astype(dtype, copy=False)
-        shape = (self.transient + self.steps, len(inputs), 1, self.cell.input_size)
-        system = CellMap(self.cell, params, np.broadcast_to(inputs[:, np.newaxis], shape))
+        inputs = real_array("inputs", inputs, shape=("K", cell.input_size)).astype(dtype)
+        starts = real_array("starts", self.starts, shape=("S", cell.state_size)).astype(dtype)
+        shape = (self.transient + self.steps, len(inputs), 1, cell.input_size)
+        system = CellMap(cell, params, np.broadcast_to(inputs[:, np.newaxis], shape))
+        same = np.zeros(len(inputs))  # the inputs are the only parameters that differ
         orbits = orbit_diagram(
-            lambda _: system,
-            np.arange(len(inputs), dtype=float),
-            starts,
-            steps=self.steps,
-            transient=self.transient,
+            lambda _: system, same, starts, steps=self.steps, transient=self.transient
         ).states
         return self._observe(system, starts, orbits)
 
