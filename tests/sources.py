@@ -69,8 +69,19 @@ class Module:
         return self.listed() & (definitions | constants)
 
     def passed_on(self):
-        """What `__all__` lists of other modules: to pass a name on is not to use it."""
-        return (self.listed() or set()) - self.public_names()
+        """What `__all__` lists of other modules, or a package without one imports.
+
+        To pass a name on is not to use it.
+        """
+        names = self.listed() or set()
+        if self.listed() is None and self.path.name == "__init__.py":
+            names = {
+                alias.asname or alias.name
+                for node in self.tree.body
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
+        return names - self.public_names()
 
     def returned_classes(self):
         """Its classes that it makes itself: what its functions return, or raise."""

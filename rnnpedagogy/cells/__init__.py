@@ -10,19 +10,3 @@ from rnnpedagogy.cells.cell import Cell, linear, readout
 from rnnpedagogy.cells.gated import GRU, LSTM
 from rnnpedagogy.cells.parameters import flatten, unflatten
 from rnnpedagogy.cells.stack import Stack
-
-__all__ = [
-    "ACTIVATIONS",
-    "GRU",
-    "LSTM",
-    "Cell",
-    "Elman",
-    "Stack",
-    "absolute",
-    "flatten",
-    "linear",
-    "readout",
-    "sigmoid",
-    "tanh",
-    "unflatten",
-]

@@ -28,9 +28,6 @@ class AffineCell(Cell):
     # the others.
     gate_slopes = (1.0,)
 
-    def reparametrise(self, params):
-        return params, lambda gradient: gradient
-
     def lay_out(self, weights, layout):
         return {name: layout.weight(array) for name, array in weights.items()}
 

@@ -17,30 +17,3 @@ from rnnpedagogy.dynamics.normal_forms import Bifurcation
 from rnnpedagogy.dynamics.orbits import OrbitDiagram, orbit_diagram
 from rnnpedagogy.dynamics.oscillation import Oscillation, free_oscillation, oscillation
 from rnnpedagogy.dynamics.systems import CellMap, Map
-
-__all__ = [
-    "Attractor",
-    "Attractors",
-    "Basins",
-    "Bifurcation",
-    "Branch",
-    "CellMap",
-    "Cycles",
-    "FixedPoints",
-    "LyapunovSpectrum",
-    "Map",
-    "OrbitDiagram",
-    "Oscillation",
-    "Stability",
-    "basins_of_attraction",
-    "find_cycles",
-    "find_fixed_points",
-    "follow_branch",
-    "free_oscillation",
-    "identify_attractors",
-    "is_stable",
-    "lyapunov_spectrum",
-    "orbit_diagram",
-    "oscillation",
-    "switch_branch",
-]

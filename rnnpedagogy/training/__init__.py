@@ -22,16 +22,3 @@ from rnnpedagogy.training.objectives import Mixture, Sequences
 from rnnpedagogy.training.optimisers import Adam, clip_by_global_norm
 from rnnpedagogy.training.recorders import ExponentRecorder, OrbitRecorder
 from rnnpedagogy.training.schedules import StepSchedule
-
-__all__ = [
-    "Adam",
-    "ExponentRecorder",
-    "Mixture",
-    "OrbitRecorder",
-    "Recording",
-    "Sequences",
-    "StepSchedule",
-    "Training",
-    "clip_by_global_norm",
-    "train",
-]
