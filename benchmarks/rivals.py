@@ -91,6 +91,40 @@ def torch_epoch(cell, params, inputs, targets, *, batch_size, clip, rng):
     return run
 
 
+def torch_language(model, params, *, clip, rng):
+    """An epoch of a `LanguageModel` as torch would train it: the mean cost."""
+    if not installed("torch"):
+        return None
+    import torch
+
+    network, readout = torch_network(model.cell, params)
+    embedding = torch.nn.Embedding.from_pretrained(
+        torch.from_numpy(params["embedding"].copy()), freeze=False
+    )
+    everything = torch.nn.ModuleList([embedding, network, readout])
+    optimiser = torch.optim.Adam(everything.parameters(), lr=1e-3)
+    dropout = torch.nn.functional.dropout
+
+    def run():
+        costs, state = [], None
+        for before, words in model.batches(rng):
+            optimiser.zero_grad()
+            inputs = dropout(embedding(torch.from_numpy(before)), model.dropout)
+            hidden, state = network(inputs, state)
+            state = tuple(part.detach() for part in state)
+            hidden = hidden * dropout(torch.ones(hidden.shape[-1]), model.dropout)
+            value = torch.nn.functional.cross_entropy(
+                readout(hidden).flatten(0, 1), torch.from_numpy(words).flatten()
+            )
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(everything.parameters(), clip)
+            optimiser.step()
+            costs.append(value.item())
+        return np.mean(costs)
+
+    return run
+
+
 def jax_gradient(cost, params):
     if not installed("jax"):
         return None

@@ -3,7 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 
-from rnnpedagogy._columns import align, multiply_all
+from rnnpedagogy._columns import align
 from rnnpedagogy._validation import broadcast_shapes, choice, integer_array, real_array
 from rnnpedagogy.cells import readout
 from rnnpedagogy.rollout import lay_out, weights_of
@@ -188,9 +188,7 @@ class Cost:
         ``states`` runs from the state before the segment to the one at its end, in the inner
         layout; the derivative has the shape ``(steps, …, p)``.
         """
-        columns = multiply_all(run.output_weights["weight_ho"], states[1:, self.cell.hidden_part])
-        columns += run.output_weights["bias_o"]
-        outputs = run.layout.rows(columns)
+        outputs = run.outputs(states)
         own = len(self.loss.batch_shape(self.targets))
         targets = align(self.targets[segment], self.targets.ndim - own + len(run.layout.batch))
         weights = self.step_weights[segment].astype(outputs.real.dtype)

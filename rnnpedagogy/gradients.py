@@ -5,7 +5,6 @@ from math import isqrt, prod
 
 import numpy as np
 
-from rnnpedagogy._columns import multiply_all
 from rnnpedagogy._validation import real_array
 from rnnpedagogy.cells import readout, unflatten
 from rnnpedagogy.cells.cell import pad_leading
@@ -93,15 +92,12 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
         if segment.stop == cost.steps:
             last_state = run.layout.rows(states[-1:].copy())[0]
         part, d_outputs = cost.value_and_slope(run, states, segment)
-        d_outputs = run.layout.columns(d_outputs, states.dtype)
-        d_hidden = multiply_all(run.output_weights["weight_ho"].swapaxes(0, 1), d_outputs)
+        d_hidden, output_terms = run.pull_back_outputs(states, d_outputs)
         terms, d_u, d_state = run.backward(
             run.inputs[segment], states, tape, d_hidden, d_state, of_inputs=inputs
         )
-        terms["weight_ho"] = run.layout.outer_sum(d_outputs, states[1:, cost.cell.hidden_part])
-        terms["bias_o"] = run.layout.bias_sum(d_outputs)
         value = value + part
-        for name, term in terms.items():
+        for name, term in (terms | output_terms).items():
             total[name] = total.get(name, 0) + term
         if inputs:
             from_inputs.append(_sum_to(run.layout, d_u, cost.inputs.shape[1:-1]))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._columns import Layout
+from rnnpedagogy._columns import Layout, multiply_all
 from rnnpedagogy._validation import broadcast_shapes, real_array
 from rnnpedagogy.cells import Cell, readout
 
@@ -90,6 +90,34 @@ class Run:
         return self.cell.backward(
             self.weights, self.layout, inputs, states, tape, d_hidden, d_state, **wanted
         )
+
+    def outputs(self, states):
+        """``W_ho h + b_o`` after each step, ``(N, …, p)``: one product where all share ``W_ho``."""
+        hidden, (W, b) = states[1:, self.cell.hidden_part], self.output_weights.values()
+        if not self.layout.shared:
+            return self.layout.rows(multiply_all(W, hidden) + b)
+        flat = self._flat(hidden) @ W.T
+        flat += b.T
+        return flat.reshape(len(hidden), *self.layout.batch, -1)
+
+    def pull_back_outputs(self, states, d_outputs):
+        """The adjoint of `outputs`: derivatives in ``h``, as columns, and in the readout."""
+        hidden, (W, _) = states[1:, self.cell.hidden_part], self.output_weights.values()
+        layout, dtype = self.layout, states.dtype
+        if not layout.shared:
+            d_outputs = layout.columns(d_outputs, dtype)
+            d_hidden = multiply_all(W.swapaxes(0, 1), d_outputs)
+            d_weight, d_bias = layout.outer_sum(d_outputs, hidden), layout.bias_sum(d_outputs)
+        else:
+            flat = d_outputs.reshape(-1, len(W))
+            d_hidden = layout.columns((flat @ W).reshape(*d_outputs.shape[:-1], -1), dtype)
+            d_weight = (flat.T @ self._flat(hidden)).reshape(*layout.lead, *W.shape)
+            d_bias = flat.sum(axis=0).reshape(*layout.lead, -1)
+        return d_hidden, {"weight_ho": d_weight, "bias_o": d_bias}
+
+    def _flat(self, columns):
+        """Columns ``(N, F, B)`` as one matrix with a row for each step of each sequence."""
+        return np.ascontiguousarray(columns.swapaxes(1, 2)).reshape(-1, columns.shape[1])
 
     def segments(self, length=None):
         """Run through all inputs in segments, each a slice of the steps with its `forward`.

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnnpedagogy._validation import fraction, non_negative, positive_integer, real_array
-from rnnpedagogy.cells import linear
+from rnnpedagogy.cells import readout
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import bptt
 
@@ -191,7 +191,7 @@ class LanguageModel:
         words = [begin[-1]]
         for number in rng.random(length):
             state = self.cell.step(network, state, embedding[words[-1]])
-            scores = linear(network["weight_ho"], self.cell.hidden(state)) + network["bias_o"]
+            scores = readout(network, self.cell.hidden(state))
             words.append(_draw(scores.astype(np.float64), temperature, number))
         return np.array(words[1:])
 
