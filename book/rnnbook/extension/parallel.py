@@ -45,6 +45,7 @@ class Run:
             timeout=config.execution_timeout,
             allow_errors=config.execution_allow_errors,
             resources={"metadata": {"path": str(path.parent)}},
+            record_timing=False,  # in the cells' metadata, which the cache compares
             extra_arguments=["--log-level=ERROR"],  # no word about a connection that is local
         )
 
@@ -151,7 +152,7 @@ def run_notebooks(app, env, pages):
         log.info("running %d notebooks, at most %d at a time", len(runs), cores())
     execute([run for run in runs if not run.alone], cores(), finish)
     execute([run for run in runs if run.alone], 1, finish)
-    leave_out(app, env, [run for run in runs if run.error])
+    hand_over(app, env, runs)
 
 
 def warn(run, config):
@@ -162,21 +163,20 @@ def warn(run, config):
     log.warning("%s", message, location=run.page, type="mystnb", subtype="exec")
 
 
-def leave_out(app, env, failed):
-    """Keep myst-nb from running the notebooks that failed again; it gets what outputs they have."""
+def hand_over(app, env, runs):
+    """Let myst-nb read notebooks with their outputs, and not run again those that failed."""
     config = env.mystnb_config
-    patterns = [glob.escape(str(run.path)) for run in failed]
+    failed = [glob.escape(str(run.path)) for run in runs if run.error]
     env.mystnb_config = config.copy(
-        execution_excludepatterns=[*config.execution_excludepatterns, *patterns]
+        execution_excludepatterns=[*config.execution_excludepatterns, *failed]
     )
-    notebooks = {run.page: run.notebook for run in failed}
-    app.connect("source-read", functools.partial(give_outputs, notebooks))
+    app.connect("source-read", functools.partial(give_outputs, {run.page: run for run in runs}))
 
 
-def give_outputs(notebooks, app, page, source):
+def give_outputs(runs, app, page, source):
     """Replace the text of a notebook by that with its outputs."""
-    if page in notebooks:
-        source[0] = nbformat.writes(notebooks[page])
+    if page in runs:
+        source[0] = nbformat.writes(runs[page].notebook)
 
 
 def setup(app):
