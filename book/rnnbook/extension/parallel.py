@@ -45,6 +45,7 @@ class Run:
             timeout=config.execution_timeout,
             allow_errors=config.execution_allow_errors,
             resources={"metadata": {"path": str(path.parent)}},
+            coalesce_streams=True,  # printed text arrives in pieces, cut anywhere
             record_timing=False,  # in the cells' metadata, which the cache compares
             extra_arguments=["--log-level=ERROR"],  # no word about a connection that is local
         )
