@@ -16,6 +16,11 @@ export OMP_NUM_THREADS = 1
 export OPENBLAS_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
 
+# Memory that is freed stays with the process (glibc); see book/rnnbook/_environment.py.
+export MALLOC_MMAP_THRESHOLD_ = 4000000000
+export MALLOC_TRIM_THRESHOLD_ = 4000000000
+export MALLOC_TOP_PAD_ = 268435456
+
 .PHONY: help setup book serve test test-slow test-pages lab bench pins clean
 help:
 	@sed -n 's/^# \{0,1\}//; /^make/p' Makefile

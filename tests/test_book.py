@@ -1,17 +1,21 @@
-"""The build of the book: what it has to notice, tried on books of one page."""
+"""The build of the book: what it has to notice, tried on books of a few pages."""
 
 import ast
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rnnbook.extension.execution import fingerprint
+from rnnbook.extension.parallel import cores, longest_first
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -74,8 +78,9 @@ def test_every_notebook_is_in_the_table_of_contents():
     assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
 
 
-# Books of one page, built by the Makefile with the real configuration and extension.
+# Books of few pages, built by the Makefile with the real configuration and extension.
 
+PAGES_OF_THE_BOOK = ("book/claims.md", "book/build.md")
 LIST = """
 ["C1.1"]
 origin = "paper"
@@ -99,27 +104,29 @@ class Book:
         shutil.copytree(ROOT / "book" / "rnnbook", root / "book" / "rnnbook")
         shutil.copytree(ROOT / "book" / "styles", root / "book" / "styles")
         shutil.copytree(ROOT / "rnnpedagogy", root / "rnnpedagogy")
-        for name in ("_config.yml", "Makefile", "requirements.txt", "book/claims.md"):
+        for name in ("_config.yml", "Makefile", "requirements.txt", *PAGES_OF_THE_BOOK):
             shutil.copy(ROOT / name, root / name)
         self.write("book/preface.md", "# Preface")
         self.write("book/references.bib", "")
         self.write("book/claims.toml", LIST)
         self.write("repository.url", "")
-        self.write(
-            "_toc.yml",
-            "format: jb-book\nroot: book/preface\nchapters:\n"
-            "  - file: notebooks/01_page\n  - file: book/claims\n",
-        )
+        self.list_pages("01_page")
+
+    def list_pages(self, *names):
+        pages = [*(f"notebooks/{name}.ipynb" for name in names), *PAGES_OF_THE_BOOK]
+        contents = "".join(f"  - file: {page.rpartition('.')[0]}\n" for page in pages)
+        self.write("_toc.yml", "format: jb-book\nroot: book/preface\nchapters:\n" + contents)
 
     def write(self, name, text):
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def write_page(self, *cells):
+    def write_page(self, *cells, name="01_page", tags=()):
         def cell(index, source):
             code = {"execution_count": None, "outputs": [], "source": source}
-            return {"cell_type": "code", "id": f"cell-{index}", "metadata": {}, **code}
+            metadata = {"tags": tags} if tags else {}
+            return {"cell_type": "code", "id": f"cell-{index}", "metadata": metadata, **code}
 
         title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# Page"}
         notebook = {
@@ -131,16 +138,27 @@ class Book:
             "nbformat": 4,
             "nbformat_minor": 5,
         }
-        self.write("notebooks/01_page.ipynb", json.dumps(notebook))
+        self.write(f"notebooks/{name}.ipynb", json.dumps(notebook))
 
-    def build(self):
-        """Run `make book` without its set-up: return whether it succeeded, and what it said."""
+    def start(self):
+        """Start `make book` without its set-up, in a group of processes of its own."""
         command = ["make", "book", "-o", "setup", f"BIN={Path(sys.executable).parent}"]
         environment = os.environ | {"PYTHONPATH": f"{self.root / 'book'}{os.pathsep}{self.root}"}
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
-        return done.returncode == 0, done.stdout + done.stderr
+
+    def build(self):
+        """Run `make book`: return whether it succeeded, and what it said."""
+        with self.start() as making:
+            said = making.communicate()[0]
+        return making.returncode == 0, said
 
     def read(self, name):
         return (self.root / "_build" / "html" / name).read_text(encoding="utf-8")
@@ -220,7 +238,7 @@ def test_notebooks_run_again_when_a_package_changes_and_only_then(book):
     assert ran()[1:] == ("second", "what")
     book.write("book/rnnbook/question.py", 'QUESTION = "why"\n')
     assert ran()[1:] == ("second", "why")
-    caches = list((book.root / "_build" / "executions").iterdir())
+    caches = [path for path in (book.root / "_build" / "executions").iterdir() if path.is_dir()]
     assert len(caches) == 1
 
 
@@ -270,3 +288,191 @@ def test_an_address_that_is_none_is_refused(book):
     succeeded, said = book.build()
     assert not succeeded
     assert "repository.url must hold nothing or https://host/owner/name, got 'somewhere'" in said
+
+
+# Notebooks that run at the same time.
+
+
+BY_MYST_NB = "Executed notebook in"
+
+
+def ran(said):
+    """The notebooks that a build says it ran, in the order in which they ended."""
+    assert BY_MYST_NB not in said
+    return re.findall(r"\[\d+/\d+\] notebooks/(\w+)", said)
+
+
+FIGURE = """
+import numpy as np
+from rnnbook.figures import figure, show
+fig, axes = figure()
+axes.plot(np.sin(np.arange(100)))
+show(fig, alt="Sixteen periods of a sine, all alike.")
+"""
+WORDS = """
+print("some words")
+{"a", "set"}
+"""
+
+
+@pytest.mark.slow
+def test_outputs_are_those_of_a_build_one_after_the_other(book):
+    book.list_pages("01_page", "02_page", "03_page")
+    book.write_page(TRUE, name="01_page")
+    book.write_page(FIGURE, name="02_page")
+    book.write_page(WORDS, name="03_page", tags=("runs-alone", "hide-input"))
+
+    def built():
+        succeeded, said = book.build()
+        assert succeeded, said
+        times = rb"<p>\d{4}-\d\d-\d\d \d\d:\d\d</p>|<p>\d+\.\d+</p>"
+        index = book.root / "_build" / "html" / "searchindex.js"  # times are words to search for
+        return said, {
+            path.relative_to(book.root): re.sub(times, b"<p>then</p>", path.read_bytes())
+            for folder in ("html", "jupyter_execute")
+            for path in (book.root / "_build" / folder).rglob("*")
+            if path.is_file() and path != index
+        }
+
+    said, files = built()
+    assert sorted(ran(said)) == ["01_page", "02_page", "03_page"]
+    shutil.rmtree(book.root / "_build")
+    book.write("book/rnnbook/extension/parallel.py", "def setup(app):\n    pass\n")
+    said, expected = built()
+    assert said.count(BY_MYST_NB) == 3
+    table = expected[Path("_build/html/book/build.html")].decode()
+    assert table.count("<p>✅</p>") == 3
+    assert table.count("<p>then</p>") == 6
+    assert files.keys() == expected.keys()
+    different = [name for name in files if files[name] != expected[name]]
+    assert different == []
+
+
+MEET = """
+import time
+from pathlib import Path
+Path("{mine}").touch()
+deadline = time.monotonic() + 60
+while not Path("{other}").exists():
+    assert time.monotonic() < deadline, "alone"
+    time.sleep(0.1)
+Path("{mine}-ended").touch()
+"""
+OTHERS_HAVE_ENDED = """
+from pathlib import Path
+assert Path("one-ended").exists() and Path("two-ended").exists()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores() < 2, reason="needs two cores")
+def test_notebooks_run_together_and_what_runs_alone_runs_after_them(book):
+    book.list_pages("01_page", "02_page", "03_page")
+    book.write_page(TRUE, OTHERS_HAVE_ENDED, name="01_page", tags=("runs-alone",))
+    book.write_page(MEET.format(mine="one", other="two"), name="02_page")
+    book.write_page(MEET.format(mine="two", other="one"), name="03_page")
+    succeeded, said = book.build()
+    assert succeeded, said
+    assert ran(said)[2] == "01_page"
+    seconds = json.loads((book.root / "_build" / "executions" / "seconds.json").read_text())
+    assert seconds.keys() == {f"notebooks/{name}" for name in ran(said)}
+
+
+def test_the_longest_notebook_runs_first():
+    def run(page, size):
+        path = SimpleNamespace(stat=lambda: SimpleNamespace(st_size=size))
+        return SimpleNamespace(page=page, path=path)
+
+    runs = [run("short", 3), run("small", 1), run("long", 2), run("large", 4)]
+    ordered = longest_first(runs, {"short": 1.5, "long": 20.0, "of another book": 60.0})
+    assert [one.page for one in ordered] == ["large", "small", "long", "short"]
+
+
+COUNT = """
+with open("runs-of-{name}", "a") as file:
+    file.write("once\\n")
+print("ran as far as this")
+"""
+FAILURES = {
+    "02_page": ("1 / 0", "ZeroDivisionError"),
+    "03_page": ("import time\ntime.sleep(60)", "CellTimeoutError"),
+    "04_page": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "DeadKernelError"),
+}
+
+
+@pytest.mark.slow
+def test_a_notebook_that_fails_runs_once_and_the_others_run(book):
+    config = (book.root / "_config.yml").read_text(encoding="utf-8")
+    book.write("_config.yml", config.replace("timeout: 120", "timeout: 5"))
+    book.list_pages("01_page", *FAILURES)
+    book.write_page(TRUE, COUNT.format(name="01_page"))
+    for name, (cell, _) in FAILURES.items():
+        book.write_page(COUNT.format(name=name), cell, name=name)
+
+    def times(name):
+        return len((book.root / "notebooks" / f"runs-of-{name}").read_text().splitlines())
+
+    for build in (1, 2):
+        succeeded, said = book.build()
+        assert not succeeded
+        assert said.count("Executing notebook failed") == 3
+        for name, (_, error) in FAILURES.items():
+            assert error in said
+            assert re.search(rf"notebooks/{name} failed after \d+ s", said)
+            assert times(name) == build
+        assert times("01_page") == 1
+    page = book.read("notebooks/02_page.html")
+    assert "ran as far as this" in page
+    assert "ZeroDivisionError" in page
+    for name in FAILURES:
+        book.write_page("1 + 1", name=name)
+    succeeded, said = book.build()
+    assert succeeded, said
+    assert sorted(ran(said)) == sorted(FAILURES)
+
+
+@pytest.mark.slow
+def test_only_the_page_that_was_edited_runs_again(book):
+    book.list_pages("01_page", "02_page")
+    book.write_page(TRUE, name="01_page")
+    book.write_page("1 + 1", name="02_page")
+    assert sorted(ran(book.build()[1])) == ["01_page", "02_page"]
+    book.write_page("1 + 2", name="02_page")
+    assert ran(book.build()[1]) == ["02_page"]
+    assert ran(book.build()[1]) == []
+    book.write("requirements.txt", "")
+    assert sorted(ran(book.build()[1])) == ["01_page", "02_page"]
+
+
+WAIT = """
+import os, time
+from pathlib import Path
+Path("{name}.part").write_text(str(os.getpid()))
+Path("{name}.part").rename("{name}.pid")
+time.sleep(100)
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_the_build_and_its_kernels(book):
+    names = [f"{number:02}_page" for number in range(1, cores() + 2)]
+    book.list_pages(*names)
+    for name in names:
+        book.write_page(WAIT.format(name=name), name=name)
+    folder = book.root / "notebooks"
+    deadline = time.monotonic() + 60
+    with book.start() as making:
+        while len(list(folder.glob("*.pid"))) < cores():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        begun = time.monotonic()
+        os.killpg(making.pid, signal.SIGINT)
+        said = making.communicate(timeout=60)[0]
+    assert time.monotonic() - begun < 20
+    assert making.returncode != 0
+    assert "Traceback" not in said
+    kernels = list(folder.glob("*.pid"))
+    assert len(kernels) == cores()
+    for kernel in kernels:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(kernel.read_text()), 0)

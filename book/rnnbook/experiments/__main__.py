@@ -7,10 +7,9 @@ from collections import Counter, defaultdict
 from itertools import chain
 from statistics import median
 
+from rnnbook._environment import ENVIRONMENT
 from rnnbook.experiments import EXPERIMENTS, store, verification
 from rnnbook.experiments.sweeps import sweep
-
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def main(arguments=None):
@@ -97,7 +96,7 @@ def summary(folder):
 COMMANDS = {"list": show_list, "run": run, "verify": verify, "summary": summary}
 
 if __name__ == "__main__":
-    if not THREADS.items() <= os.environ.items():
-        # BLAS has read its number of threads when NumPy was imported: start again with one.
-        os.execve(sys.executable, sys.orig_argv, os.environ | THREADS)
+    if not ENVIRONMENT.items() <= os.environ.items():
+        # It was read when this process started, and when NumPy was imported: start again.
+        os.execve(sys.executable, sys.orig_argv, os.environ | ENVIRONMENT)
     sys.exit(main())

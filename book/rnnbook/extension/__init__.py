@@ -1,15 +1,16 @@
 """What the book needs beyond Jupyter Book.
 
 `execution`: when a notebook has to be run again, and in which environment;
+`parallel`: all cores run notebooks, before they are read;
 `claims`: the page that lists what the notebooks asserted;
 `site`: mathematics without a network, buttons, the versions that built the book.
 """
 
-from rnnbook.extension import claims, execution, site
+from rnnbook.extension import claims, execution, parallel, site
 
 
 def setup(app):
     """Register all parts with Sphinx."""
-    for part in (execution, claims, site):
+    for part in (execution, parallel, claims, site):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -10,15 +10,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from rnnbook._environment import ENVIRONMENT
+
 __all__ = ["setup"]
 
-ENVIRONMENT = {
+KERNELS = ENVIRONMENT | {
     "RNNBOOK_STATIC": "1",  # prerendered sliders
     "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the user's
     "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
 }
 
 
@@ -35,12 +34,12 @@ def fingerprint(root):
 
 def prepare(app, config):
     """Choose the folder of the cache, delete older ones, set the kernels' environment."""
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(KERNELS)
     caches = Path(app.outdir).parent / "executions"
     current = caches / fingerprint(Path(app.srcdir))
     current.mkdir(parents=True, exist_ok=True)
     for old in caches.iterdir():
-        if old != current:
+        if old.is_dir() and old != current:
             shutil.rmtree(old)
     config.nb_execution_cache_path = str(current)
 
