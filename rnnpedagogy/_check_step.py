@@ -68,10 +68,9 @@ def _run(cell, params, state, inputs):
         raise
     except Exception as error:
         raise ValueError(f"the step of {cell!r} does not run on {given}: {error!r}") from error
-    if np.shape(after) != state.shape:
+    if (shape := np.shape(after)) != state.shape:
         raise ValueError(
-            f"the step of {cell!r} must return the shape of the state, "
-            f"got {np.shape(after)} from {given}"
+            f"the step of {cell!r} must return the shape of the state, got {shape} from {given}"
         )
     return after
 

@@ -90,7 +90,6 @@ def identify_attractors(
     """
     starts = real_array("starts", starts, shape=("S", "n"))
     check_autonomous(system)
-    transient = positive_integer("transient", transient, minimum=0)
     largest_period = positive_integer("largest_period", largest_period)
     steps = positive_integer("steps", steps, minimum=max(4 * largest_period, 4 * BLOCKS))
     tolerance = non_negative("tolerance", tolerance)

@@ -78,7 +78,6 @@ def basins_of_attraction(system, x, y, *, at=None, axes=(0, 1), transient=1000, 
     axes = tuple(integer_array("axes", axes, shape=(2,), below=len(at)).tolist())
     if axes[0] == axes[1]:
         raise ValueError(f"axes must be two different coordinates, got {axes}")
-    transient = positive_integer("transient", transient, minimum=0)
     steps = positive_integer("steps", steps)
 
     starts = np.tile(at, (len(y), len(x), 1))
