@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 from autograd import grad
+from autograd.misc import flatten
 
 STEP, CLOSE = 1e-6, 1e-5  # of a central difference, and how near to it a derivative has to be
 
@@ -22,20 +23,18 @@ def check_step(cell):
     """
     if vars(cell).get("_step_was_tried"):
         return
-    shapes, rng = cell.param_shapes(), np.random.default_rng(0)
-    if not (isinstance(shapes, dict) and all(map(_is_shape, shapes.values()))):
-        raise TypeError(f"param_shapes of {cell!r} must map names to shapes, got {shapes!r}")
-    params = {name: rng.uniform(-1, 1, (3, *shape)) for name, shape in shapes.items()}
+    rng, shapes = np.random.default_rng(0), cell.param_shapes()
+    try:
+        params = {name: rng.uniform(-1, 1, (3, *shape)) for name, shape in shapes.items()}
+    except (AttributeError, TypeError):
+        message = f"param_shapes of {cell!r} must map names to shapes, got {shapes!r}"
+        raise TypeError(message) from None
     states = rng.uniform(-1, 1, (2, 3, cell.state_size))
     inputs = rng.uniform(-1, 1, (2, 3, cell.input_size))
     _check_hidden(cell, states)
     _check_batch(cell, params, states, inputs)
-    _check_derivative(cell, params, states, inputs, rng)
+    _check_derivative(cell, rng, params, states, inputs)
     cell._step_was_tried = True
-
-
-def _is_shape(shape):
-    return isinstance(shape, tuple) and all(isinstance(n, int | np.integer) for n in shape)
 
 
 def _check_hidden(cell, states):
@@ -69,24 +68,20 @@ def _run(cell, params, state, inputs):
         raise
     except Exception as error:
         raise ValueError(f"the step of {cell!r} does not run on {given}: {error!r}") from error
-    if np.shape(after) != state.shape:
+    if (shape := np.shape(after)) != state.shape:
         raise ValueError(
-            f"the step of {cell!r} must return the shape of the state, "
-            f"got {np.shape(after)} from {given}"
+            f"the step of {cell!r} must return the shape of the state, got {shape} from {given}"
         )
     return after
 
 
-def _check_derivative(cell, params, states, inputs, rng):
+def _check_derivative(cell, rng, *arguments):
     """Compare the slope along a random direction of everything with a central difference."""
-    at = {**params, 0: states, 1: inputs}
-    along = {name: rng.normal(size=array.shape) for name, array in at.items()}
-    weights = rng.normal(size=states.shape)
+    at, rebuild = flatten(arguments)
+    along, weights = rng.normal(size=at.shape), rng.normal(size=arguments[1].shape)
 
     def moved(s):
-        new = {name: at[name] + s * along[name] for name in at}
-        state, inputs = new.pop(0), new.pop(1)
-        return anp.sum(weights * cell.step(new, state, inputs))
+        return anp.sum(weights * cell.step(*rebuild(at + s * along)))
 
     try:
         slope = grad(moved)(0.0)

@@ -8,10 +8,12 @@ import numpy as np
 
 from rnnpedagogy._validation import choice, real_array
 
+CONFIDENCE = 0.95  # that an interval covers the rate
+
 
 @dataclass(frozen=True)
 class GrowthFit:
-    """A rate of growth with its confidence interval.
+    """A rate of growth with its confidence interval, of 95 %.
 
     Attributes
     ----------
@@ -34,7 +36,7 @@ class GrowthFit:
     lengths: np.ndarray
 
 
-def growth_rate(lengths, log_values, *, model="exponential", start=None, confidence=0.95):
+def growth_rate(lengths, log_values, *, model="exponential", start=None):
     r"""How fast a quantity grows with the sequence length, by least squares.
 
     .. math:: \log v = a + \gamma N \quad\text{or}\quad \log v = a + \gamma \log N
@@ -42,7 +44,8 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None, confide
     The interval is :math:`\hat\gamma \pm t \, s / \sqrt{\sum_k (x_k - \bar x)^2}` with the
     quantile :math:`t` of Student's distribution with ``k − 2`` degrees of freedom. It measures the
     scatter about the line, not how far the law is from a line: leave out the lengths at which the
-    growth has not settled.
+    growth has not settled. Where the scatter is independent and normal, the interval
+    covers the rate in 95 % of cases.
 
     Parameters
     ----------
@@ -54,8 +57,6 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None, confide
         Fit against ``N`` or against ``log N``.
     start : float, optional
         Use only lengths of at least this.
-    confidence : float
-        Probability that the interval covers the rate, if the scatter is independent and normal.
 
     Returns
     -------
@@ -73,8 +74,6 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None, confide
     choice("model", model, ("exponential", "power"))
     if lengths.min() <= 0:
         raise ValueError(f"lengths must be positive, got {lengths.min()}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
     if start is not None:
         used = lengths >= start
         lengths, log_values = lengths[used], log_values[used]
@@ -88,7 +87,7 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None, confide
     intercept = log_values.mean() - rate * x.mean()
     freedom = len(x) - 2
     residual_std = np.linalg.norm(log_values - intercept - rate * x) / math.sqrt(freedom)
-    margin = _student_quantile(confidence, freedom) * residual_std / np.linalg.norm(centred)
+    margin = _student_quantile(CONFIDENCE, freedom) * residual_std / np.linalg.norm(centred)
     return GrowthFit(
         rate=float(rate),
         interval=(float(rate - margin), float(rate + margin)),

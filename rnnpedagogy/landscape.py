@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import choice, positive_integer, real_array
+from rnnpedagogy._validation import choice, generator, non_negative, positive_integer, real_array
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import bptt
 from rnnpedagogy.rollout import SHORTEST
 
+RESOLVED = 0.02  # largest relative change that counts as none when a grid is refined
 FLOATS = 2**21  # numbers that a batch of points may have in memory at once, about
 
 
@@ -51,8 +52,7 @@ def random_direction(params, rng, *, scale="each"):
     H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, Visualizing the loss landscape of neural nets,
     NeurIPS 2018; there filter by filter instead of array by array.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+    generator("rng", rng)
     choice("scale", scale, ("each", "all"))
     params = _check_arrays("params", params)
     typical = _norm(params.values()) / math.sqrt(sum(array.size for array in params.values()) or 1)
@@ -290,15 +290,14 @@ def minima_bound(total_variation, span):
     ValueError
         If a function varies that has no span.
     """
-    for name, value in (("total_variation", total_variation), ("span", span)):
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name} must be a finite number of at least 0, got {value}")
+    span = non_negative("span", span)
+    total_variation = non_negative("total_variation", total_variation)
     if span == 0:
         if total_variation > 0:
             raise ValueError(f"span must be positive if the variation is, got {span}")
         return 0
     # The variation is a sum, which rounding may raise: a bound must not follow it.
-    pieces = float(total_variation) / float(span) * (1 - 1e-9)
+    pieces = total_variation / span * (1 - 1e-9)
     return max(0, math.ceil((pieces - 2) / 2))
 
 
@@ -311,12 +310,10 @@ class MinimaCount:
     count : int
         Local minima inside the interval, on the finest grid. A lower bound unless ``converged``.
     converged : bool
-        Whether the last refinement changed neither the count nor the variation by more than the
-        tolerance, and the variation agrees with the integral of the slope where that is known.
+        Whether the last refinement changed neither the count nor the variation by more than 2 %,
+        and the variation agrees with the integral of the slope where that is known.
     points : int
         Points of the finest grid.
-    grids, counts : array, shape (refinements + 1,)
-        Points of all grids, and the minima counted on them.
     total_variation : float
         On the finest grid: a lower bound, too.
     slope_integral : float or None
@@ -326,16 +323,14 @@ class MinimaCount:
     count: int
     converged: bool
     points: int
-    grids: np.ndarray
-    counts: np.ndarray
     total_variation: float
     slope_integral: float | None
 
 
-def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tolerance=0.02):
+def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1):
     r"""Count the local minima of a function on an interval, refining the grid until it is resolved.
 
-    The step of the grid is halved until, within the tolerance, the count stays the same, the total
+    The step of the grid is halved until, within 2 %, the count stays the same, the total
     variation stays the same, and that variation agrees with the integral of the slope,
 
     .. math:: \sum_k |V(s_{k+1}) - V(s_k)| \approx \int |V'(s)|\,ds ,
@@ -353,8 +348,6 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tole
         Points of the first grid, its ends included.
     max_points : int
         Largest number of points: what is not resolved by then is returned as a lower bound.
-    tolerance : float
-        Largest relative change that counts as none.
 
     Returns
     -------
@@ -376,18 +369,15 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tole
         raise ValueError(f"low must be below high, and both finite, got {low} and {high}")
     points = positive_integer("points", points, minimum=3)
     max_points = positive_integer("max_points", max_points, minimum=points)
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
 
     def agree(a, b):
-        return abs(a - b) <= tolerance * max(abs(a), abs(b))
+        return abs(a - b) <= RESOLVED * max(abs(a), abs(b))
 
     s = np.linspace(low, high, points)
     table = _tabulate(function, s)
-    grids, counts, variations = [], [], []
+    counts, variations = [], []
     while True:
         values, *slopes = table
-        grids.append(len(s))
         counts.append(len(local_minima(values)))
         variations.append(float(total_variation(values)))
         integral = None
@@ -395,7 +385,7 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tole
             sizes = np.abs(slopes[0])
             integral = float((sizes[1:] + sizes[:-1]) @ np.diff(s) / 2)
         converged = (
-            len(grids) > 1
+            len(counts) > 1
             and agree(*counts[-2:])
             and agree(*variations[-2:])
             and (integral is None or agree(variations[-1], integral))
@@ -410,9 +400,7 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1, tole
     return MinimaCount(
         count=counts[-1],
         converged=converged,
-        points=grids[-1],
-        grids=np.array(grids),
-        counts=np.array(counts),
+        points=len(s),
         total_variation=variations[-1],
         slope_integral=integral,
     )

@@ -10,6 +10,8 @@ from rnnpedagogy._vectors import hessian_products, norm_of, shapes_of, vectors_o
 from rnnpedagogy.cells import unflatten
 from rnnpedagogy.gradients import bptt
 
+SMALLEST_MOVE = 1e-16  # relative to the spread of the sampled points
+START, STOP, FACTOR = 1e-3, 1e3, 1.05  # a grid of steps: its ends, the ratio of neighbours
 BISECTIONS = 45  # leave of the ratio of two grid points nothing but rounding
 
 
@@ -32,15 +34,13 @@ class Supremum:
     history: np.ndarray
 
 
-def supremum(
-    function, sample, project=None, *, rng, starts=256, rounds=100, keep=8, tries=16, shrink=1e-16
-):
+def supremum(function, sample, project=None, *, rng, starts=256, rounds=100, keep=8, tries=16):
     """A lower estimate of the supremum of a function over a region, by sampling and ascent.
 
     The best of the sampled points are each moved at random, again and again, and stay where the
     function is larger. Peaks can be narrower than the region by many orders of magnitude, in some
     directions and not in others. So the distance of a move is drawn from all orders between
-    ``shrink`` times the spread of the sampled points and that spread, or is near that of the last
+    ``1e-16`` times the spread of the sampled points and that spread, or is near that of the last
     move that succeeded; and its direction is either any, or along one coordinate, or along the line
     to another of the best points. No derivative is needed. A peak of which nothing is seen from
     the sampled points is not found: sample on a logarithmic scale around the places where one is to
@@ -60,8 +60,6 @@ def supremum(
     starts, rounds, keep, tries : int
         Number of sampled points, of rounds, of points that are improved, and of moves that are
         tried in each round from each of them.
-    shrink : float
-        The smallest move, relative to the spread of the sampled points.
 
     Returns
     -------
@@ -76,8 +74,6 @@ def supremum(
     rounds = positive_integer("rounds", rounds, minimum=0)
     keep = min(positive_integer("keep", keep), starts)
     tries = positive_integer("tries", tries)
-    if not 0 < shrink < 1:
-        raise ValueError(f"shrink must lie between 0 and 1, got {shrink}")
 
     def evaluate(points):
         values = np.asarray(function(points))
@@ -97,7 +93,7 @@ def supremum(
     sizes = np.ones(keep)  # of the last move that succeeded, relative to the spread
     history = [values.max()]
     for _ in range(rounds):
-        trial_sizes = _move_sizes(sizes, tries, shrink, rng)
+        trial_sizes = _move_sizes(sizes, tries, rng)
         moves = trial_sizes[..., np.newaxis] * _directions(points, spread, tries, rng)
         trials = (points[:, np.newaxis] + moves).reshape(keep * tries, -1)
         if project is not None:
@@ -113,9 +109,9 @@ def supremum(
     return Supremum(value=float(values[top]), point=points[top], history=np.array(history))
 
 
-def _move_sizes(sizes, tries, shrink, rng):
+def _move_sizes(sizes, tries, rng):
     """Sizes of moves from each point: of any order, or near that of the last that succeeded."""
-    any_order = shrink ** rng.uniform(size=(len(sizes), tries))
+    any_order = SMALLEST_MOVE ** rng.uniform(size=(len(sizes), tries))
     near = sizes[:, np.newaxis] * np.exp(rng.normal(size=any_order.shape))
     return np.where(rng.uniform(size=any_order.shape) < 0.5, any_order, near)
 
@@ -131,7 +127,7 @@ def _directions(points, spread, tries, rng):
     return np.choose(kind, [anywhere, anywhere * coordinate, to_another * length])
 
 
-def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, factor=1.05):
+def largest_decreasing_step(cost, params, *, names=None):
     r"""The step of gradient descent below which the cost is smaller than before.
 
     .. math::
@@ -140,11 +136,10 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
 
     The unit of length is :math:`\eta_0 = 2 \|g\| / \|H g\|` with the gradient :math:`g` and the
     Hessian :math:`H` at :math:`\theta`. Where the cost is quadratic, :math:`\eta_0 \le \eta_1`,
-    with equality if :math:`g` is an eigenvector. The cost is evaluated at the steps ``start``,
-    ``start · factor``, ``start · factor²``, …, ``stop`` in this unit. Between the first at which it
-    is not smaller than at :math:`\theta` and the one before, :math:`\eta_1` is found by bisection.
-    A rise and fall between two neighbours of the grid is overlooked: the result is exact or too
-    large.
+    with equality if :math:`g` is an eigenvector. The cost is evaluated at steps from 0.001 to 1000
+    in this unit, each 5 % longer than the one before. Between the first at which it is not smaller
+    than at :math:`\theta` and the one before, :math:`\eta_1` is found by bisection. A rise and fall
+    between two neighbours of the grid is overlooked: the result is exact or too large.
 
     Parameters
     ----------
@@ -154,24 +149,16 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
         The points ``θ``; leading axes tell them apart.
     names : iterable of str, optional
         The parameters that vary; all if not given.
-    start, stop : float
-        First and last step of the grid, in units of ``η_0``.
-    factor : float
-        Ratio of neighbouring steps of the grid.
 
     Returns
     -------
     array, shape (…)
         ``η_1``, with the leading axes of the parameters. Infinite where the cost is smaller on the
-        whole grid. NaN where ``start`` is not far below: the first step decreases the cost by less
-        than half of what the gradient promises, or that drowns in rounding, or ``η_0`` does not
-        exist since ``g`` or ``H g`` is zero.
+        whole grid. NaN where the grid does not begin far below: its first step decreases the cost
+        by less than half of what the gradient promises, or that drowns in rounding, or ``η_0`` does
+        not exist since ``g`` or ``H g`` is zero.
     """
     names = parameter_names(cost.cell, names)
-    if not 0 < start < stop < np.inf:
-        raise ValueError(f"start and stop must be 0 < start < stop, got {start} and {stop}")
-    if not 1 < factor < np.inf:
-        raise ValueError(f"factor must be greater than 1, got {factor}")
     params, lead = cost.check_params(params)
     shapes, here = shapes_of(cost, params, names), bptt(cost, params)
     g = vectors_of(here.params, names, len(lead))
@@ -194,13 +181,13 @@ def largest_decreasing_step(cost, params, *, names=None, start=1e-3, stop=1e3, f
         return np.where(where & smaller, step, low), np.where(where & ~smaller, step, high)
 
     # The start must be far below: where the gradient rules and well above rounding.
-    low = start * unit
+    low = START * unit
     noise = np.finfo(here.value.dtype).eps * (here.value + norm_of(theta) * slope)
     begins = (low * slope**2 > 100 * noise) & (change(low) < -low * slope**2 / 2)
 
     high = np.where(begins, np.inf, np.nan)
-    count = math.ceil(math.log(stop / start) / math.log(factor))
-    for multiple in np.append(start * factor ** np.arange(1, count), stop):
+    count = math.ceil(math.log(STOP / START) / math.log(FACTOR))
+    for multiple in np.append(START * FACTOR ** np.arange(1, count), STOP):
         searched = high == np.inf
         if not searched.any():
             break

@@ -8,6 +8,8 @@ from rnnpedagogy._validation import float_type, positive_integer
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.rollout import outputs, rollout
 
+KINDS, DISTRACTORS = 2, 4  # of symbols: relevant ones, and all others
+
 
 @dataclass(frozen=True)
 class Task:
@@ -96,21 +98,14 @@ def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
 
 
 def symbol_classification(
-    rng,
-    *,
-    sequences=1000,
-    length=200,
-    windows=((9, 19), (39, 49)),
-    kinds=2,
-    distractors=4,
-    dtype=np.float64,
+    rng, *, sequences=1000, length=200, windows=((9, 19), (39, 49)), dtype=np.float64
 ):
     r"""Say at the end which relevant symbols came, and in which order, among many distractors.
 
-    In each window one step, drawn at random, holds one of the relevant symbols; all other steps
-    hold distractors, drawn at random. With symbols :math:`s_1, …, s_k \in \{0, …, K-1\}` in the
-    windows, the class is the number :math:`\sum_i s_i K^{k-i}`. All classes are equally frequent,
-    to within one sequence.
+    In each window one step, drawn at random, holds one of two relevant symbols; all other steps
+    hold one of four distractors, drawn at random. With symbols :math:`s_1, …, s_k \in \{0, 1\}` in
+    the windows, the class is the number :math:`\sum_i s_i 2^{k-i}`. All classes are equally
+    frequent, to within one sequence.
 
     Parameters
     ----------
@@ -122,17 +117,14 @@ def symbol_classification(
         Length ``N``, at least to the end of the last window.
     windows : sequence of (start, stop)
         Half-open ranges of places, counted from 0, in order and without overlap.
-    kinds, distractors : int
-        Number ``K`` of relevant symbols, which are inputs ``0, …, K − 1``, and of distractors, the
-        inputs after them.
     dtype : {numpy.float64, numpy.float32}
         Type of the inputs.
 
     Returns
     -------
     Task
-        One-hot inputs of shape ``(N, B, kinds + distractors)``; the class, repeated at every step,
-        as targets of shape ``(N, B)``; cross-entropy at the last step.
+        One-hot inputs of shape ``(N, B, 6)``, the relevant symbols first; the class, repeated at
+        every step, as targets of shape ``(N, B)``; cross-entropy at the last step.
 
     References
     ----------
@@ -140,8 +132,6 @@ def symbol_classification(
     (1997).
     """
     sequences = positive_integer("sequences", sequences)
-    kinds = positive_integer("kinds", kinds)
-    distractors = positive_integer("distractors", distractors)
     edges = [positive_integer("windows", edge, minimum=0) for pair in windows for edge in pair]
     starts, stops = edges[::2], edges[1::2]
     pairs = {len(window) for window in windows} == {2}
@@ -150,14 +140,14 @@ def symbol_classification(
     length = positive_integer("length", length, minimum=stops[-1])
     dtype = float_type("dtype", dtype)
 
-    classes = kinds ** len(starts)
+    classes = KINDS ** len(starts)
     labels = rng.permutation(np.arange(sequences) % classes)
-    symbols = kinds + rng.integers(distractors, size=(length, sequences))
+    symbols = KINDS + rng.integers(DISTRACTORS, size=(length, sequences))
     places = rng.integers(starts, stops, size=(sequences, len(starts))).T
     for place, digit in zip(places, reversed(range(len(starts))), strict=True):
-        symbols[place, np.arange(sequences)] = labels // kinds**digit % kinds
+        symbols[place, np.arange(sequences)] = labels // KINDS**digit % KINDS
     return Task(
-        inputs=np.eye(kinds + distractors, dtype=dtype)[symbols],
+        inputs=np.eye(KINDS + DISTRACTORS, dtype=dtype)[symbols],
         targets=np.broadcast_to(labels, (length, sequences)),
         loss="cross-entropy",
         at="last",

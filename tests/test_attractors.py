@@ -175,8 +175,8 @@ def test_what_escapes_has_diverged():
     found = identify_attractors(logistic_map(4.1), starts(4, 1, low=0.1, high=0.9))
     assert found.attractors == ()
     np.testing.assert_array_equal(found.labels, -1)
-    # A linear map has not left the numbers, but the bound.
-    found = identify_attractors(Map(lambda x: 1.01 * x), np.ones((1, 1)), bound=100.0)
+    # A linear map has not left the numbers, but the bound: 1.01^3000 > 1e8.
+    found = identify_attractors(Map(lambda x: 1.01 * x), np.ones((1, 1)))
     np.testing.assert_array_equal(found.labels, [-1])
     assert "diverged" in str(found)
 
@@ -345,8 +345,6 @@ def test_the_table_has_a_row_for_each_attractor():
         ({"transient": -1}, ValueError, "transient must be an integer of at least 0, got -1"),
         ({"largest_period": 0}, ValueError, "largest_period must be a positive integer, got 0"),
         ({"tolerance": -1.0}, ValueError, "tolerance must be a finite number of at least 0"),
-        ({"bound": np.inf}, ValueError, "bound must be a finite number of at least 0, got inf"),
-        ({"exponents": 0}, ValueError, "exponents must be a positive integer, got 0"),
     ],
 )
 def test_bad_settings_are_named(change, error, message):

@@ -403,7 +403,6 @@ def test_a_branch_that_cannot_be_followed_further_says_so():
         ({"direction": "left"}, ValueError, "direction must be one of 'up', 'down', 'both', got"),
         ({"low": 3.0}, ValueError, "value must lie between low = 3.0 and high = inf, got 2.5"),
         ({"high": np.nan}, ValueError, "value must lie between low = -inf and high = nan, got 2.5"),
-        ({"tolerance": -1e-9}, ValueError, "tolerance must be a finite number of at least 0"),
         (
             {"family": lambda mu: Map(lambda x: x * x + 1)},
             ValueError,

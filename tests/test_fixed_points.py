@@ -558,7 +558,6 @@ def test_too_few_iterations_find_nothing():
         ({"starts": np.zeros((1, 2), int)}, TypeError, "starts must hold real floats.*int64"),
         ({"tolerance": -1}, ValueError, "tolerance must be a finite number of at least 0, got -1"),
         ({"merge": np.nan}, ValueError, "merge must be a finite number of at least 0, got nan"),
-        ({"margin": "x"}, ValueError, "margin must be a finite number of at least 0, got 'x'"),
         ({"iterations": 0}, ValueError, "iterations must be a positive integer, got 0"),
         (
             {"system": Map(lambda x: x + np.zeros((4, 1, 2)))},  # four maps

@@ -14,7 +14,7 @@ def test_exact_growth_is_found_exactly():
     np.testing.assert_allclose([found.rate, *found.interval], 2.5, rtol=1e-12)
     np.testing.assert_allclose(found.intercept, 1, rtol=1e-12)
     bent = np.where(lengths < 20, 7.0, 0.3 * lengths)
-    found = growth_rate(lengths, bent, start=20, confidence=0.5)
+    found = growth_rate(lengths, bent, start=20)
     np.testing.assert_allclose(found.rate, 0.3, rtol=1e-12)
     np.testing.assert_array_equal(found.lengths, [20, 40, 80])
 
@@ -39,10 +39,10 @@ def test_the_interval_covers_the_rate_as_often_as_it_says():
     rng, lengths = np.random.default_rng(0), np.array([10, 20, 30, 50, 80])
     hits = 0
     for noise in 0.4 * rng.normal(size=(2000, 5)):
-        low, high = growth_rate(lengths, 0.1 * lengths + noise, confidence=0.9).interval
+        low, high = growth_rate(lengths, 0.1 * lengths + noise).interval
         hits += low <= 0.1 <= high
-    # Three standard deviations of a count of 2000 with probability 0.9: 3 √(2000 · 0.09) = 40.
-    assert abs(hits - 1800) <= 40
+    # Three standard deviations of a count of 2000 with probability 0.95: 3 √(2000 · 0.0475) = 29.2.
+    assert abs(hits - 1900) <= 29
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,6 @@ def test_the_interval_covers_the_rate_as_often_as_it_says():
             lambda: growth_rate([1, 2, 3], [1, 2, 3], model="linear"),
             ValueError,
             "model must be one of 'exponential', 'power', got 'linear'",
-        ),
-        (
-            lambda: growth_rate([1, 2, 3], [1, 2, 3], confidence=95),
-            ValueError,
-            "confidence must lie between 0 and 1, got 95",
         ),
     ],
 )

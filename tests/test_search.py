@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from strategies import every_cell, problem, scalar_network
 
+from rnnpedagogy import search
 from rnnpedagogy.bounds import ReadoutBounds, cost_bounds, step_bounds
 from rnnpedagogy.gradients import bptt, hessian_vector_product
 from rnnpedagogy.hessian import gradient_norms, hessian_spectrum
@@ -57,7 +58,7 @@ def test_function_and_projection_see_batches():
         return np.where(points[:, 0] > 0, points[:, 0], -np.inf)  # logarithms of zero are allowed
 
     sample, project = in_box(-1, 1, 2)
-    settings = {"starts": 32, "rounds": 5, "keep": 3, "tries": 4, "shrink": 1e-3}
+    settings = {"starts": 32, "rounds": 5, "keep": 3, "tries": 4}
     found = supremum(function, sample, project, rng=np.random.default_rng(0), **settings)
     assert seen == [32] + 5 * [12]
     assert found.value == found.point[0] <= 1
@@ -133,16 +134,19 @@ def test_no_step_is_shorter_than_the_bound():
     assert (eta >= 2 / np.exp(bound.log_smooth)).all()
 
 
-def test_where_there_is_no_such_step_infinity_or_nan_say_why():
+def test_where_there_is_no_such_step_infinity_or_nan_say_why(monkeypatch):
     # y = 1 is never reached: V decreases in b for good. At b_o = y the gradient is zero.
     cost, params = scalar_network(1.0, 5)
     assert largest_decreasing_step(cost, params, names=["bias"]) == np.inf
     there = params | {"bias_o": np.ones(1), "weight_ho": np.zeros((1, 1))}
     assert np.isnan(largest_decreasing_step(cost, there, names=["bias_o"]))
-    # A first step beyond η₁ = 1 is no start, and a last one before it finds nothing.
-    assert np.isnan(largest_decreasing_step(cost, params, names=["bias_o"], start=1.5))
-    assert largest_decreasing_step(cost, params, names=["bias_o"], stop=0.9) == np.inf
     np.testing.assert_allclose(largest_decreasing_step(cost, params, names=["bias_o"]), 1)
+    # A first step beyond η₁ = 1 is no start, and a last one before it finds nothing.
+    for end, at, answer in (("START", 1.5, np.nan), ("STOP", 0.9, np.inf)):
+        with monkeypatch.context() as patch:
+            patch.setattr(search, end, at)
+            found = largest_decreasing_step(cost, params, names=["bias_o"])
+        np.testing.assert_equal(found, answer)
     # Where the decrease drowns in the rounding of a large cost, nothing is reported.
     far, params = scalar_network(1.0, 5, target=1e9)
     near = params | {"bias_o": np.full(1, 1e9 - 1e-6)}
@@ -163,7 +167,6 @@ def test_where_there_is_no_such_step_infinity_or_nan_say_why():
         (None, None, {"rounds": -1}, "rounds must be an integer of at least 0, got -1"),
         (None, None, {"keep": 0.5}, "keep must be a positive integer, got 0.5"),
         (None, None, {"tries": 0}, "tries must be a positive integer, got 0"),
-        (None, None, {"shrink": 1}, "shrink must lie between 0 and 1, got 1"),
         (None, None, {"project": lambda p: p[:1]}, r"got project\(points\) of shape"),
     ],
 )
@@ -172,11 +175,3 @@ def test_bad_searches_are_named(function, sample, settings, message):
     sample = sample or (lambda rng, k: rng.normal(size=(k, 2)))
     with pytest.raises(ValueError, match=message):
         supremum(function, sample, rng=np.random.default_rng(0), **settings)
-
-
-def test_bad_grids_of_steps_are_named():
-    cost, params = problem("tanh")
-    with pytest.raises(ValueError, match="factor must be greater than 1, got 1"):
-        largest_decreasing_step(cost, params, factor=1)
-    with pytest.raises(ValueError, match=r"must be 0 < start < stop, got 1 and 0\.5"):
-        largest_decreasing_step(cost, params, start=1, stop=0.5)

@@ -65,12 +65,12 @@ def test_bad_sines_are_named(settings, message):
         sine_generation(**settings)
 
 
-def decode(task, kinds=2):
+def decode(task):
     """Symbols of shape (N, B), their places and kinds, read off the one-hot inputs."""
     assert set(np.unique(task.inputs)) == {0, 1}
     assert (task.inputs.sum(axis=-1) == 1).all()
     symbols = task.inputs.argmax(axis=-1)
-    relevant = symbols < kinds
+    relevant = symbols < 2
     places = [np.flatnonzero(column) for column in relevant.T]
     found = [symbols[at, b] for b, at in enumerate(places)]
     return symbols, np.array(places), np.array(found)
@@ -95,16 +95,14 @@ def test_the_symbols_are_those_of_the_paper():
 
 
 @pytest.mark.parametrize("sequences", [1000, 999, 7])
-@pytest.mark.parametrize(
-    ("windows", "kinds"), [([(3, 5)], 2), ([(0, 1), (4, 9), (9, 12)], 3), ([(2, 4)] * 1, 1)]
-)
-def test_classes_are_numbers_with_the_symbols_for_digits(windows, kinds, sequences):
+@pytest.mark.parametrize("windows", [[(3, 5)], [(0, 1), (4, 9), (9, 12)]])
+def test_classes_are_numbers_with_the_symbols_for_digits(windows, sequences):
     task = symbol_classification(
-        np.random.default_rng(1), sequences=sequences, windows=windows, kinds=kinds, length=15
+        np.random.default_rng(1), sequences=sequences, windows=windows, length=15
     )
-    _, places, found = decode(task, kinds)
-    assert task.output_size == kinds ** len(windows)
-    powers = kinds ** np.arange(len(windows))[::-1]
+    _, places, found = decode(task)
+    assert task.output_size == 2 ** len(windows)
+    powers = 2 ** np.arange(len(windows))[::-1]
     assert (task.targets[-1] == found @ powers).all()
     assert (task.targets == task.targets[0]).all()
     for window, (start, stop) in zip(places.T, windows, strict=True):
@@ -164,8 +162,6 @@ def test_splits_share_no_sequence_and_do_not_depend_on_each_other():
     ("settings", "message"),
     [
         ({"sequences": 0}, "sequences must be a positive integer"),
-        ({"kinds": 0}, "kinds must be a positive integer"),
-        ({"distractors": 0}, "distractors must be a positive integer"),
         ({"length": 48}, "length must be an integer of at least 49, got 48"),
         ({"windows": []}, r"windows must be ranges \(start, stop\) in order"),
         ({"windows": [(3, 4, 5)]}, "windows must be ranges"),

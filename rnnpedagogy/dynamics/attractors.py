@@ -13,6 +13,7 @@ from rnnpedagogy.dynamics.point_sets import cover, distances, last_returns, spac
 from rnnpedagogy.dynamics.systems import check_autonomous
 
 DIVERGED = -1
+BOUND = 1e8  # an orbit with a larger entry has diverged
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,15 @@ class Attractors:
 
 
 def identify_attractors(
-    system,
-    starts,
-    *,
-    transient=2000,
-    steps=1000,
-    largest_period=64,
-    exponents=2,
-    tolerance=1e-6,
-    bound=1e8,
+    system, starts, *, transient=2000, steps=1000, largest_period=64, tolerance=1e-6
 ):
     r"""What the orbits of a set of starts settle on: each attractor once, and why it is called so.
 
     All orbits are run at once, and those that settle on the same set are merged. Of each set one
-    orbit is looked at. With :math:`d_p` the largest :math:`\|x_t - x_{t-p}\|_\infty` at its end,
-    :math:`\rho_p` the largest multiplier along its last ``p`` steps, and
-    :math:`\lambda_1 \ge \lambda_2` the exponents along it, it is called
+    orbit is looked at. One with an entry above ``1e8`` has diverged. With :math:`d_p`
+    the largest :math:`\|x_t - x_{t-p}\|_\infty` at its end, :math:`\rho_p` the largest multiplier
+    along its last ``p`` steps, and :math:`\lambda_1 \ge \lambda_2` the largest two exponents along
+    it, it is called
 
     - *fixed point* or *cycle* if :math:`d_p / (1 - \rho_p)`, an estimate of the distance that is
       left to the limit, is at most the tolerance; the smallest such ``p`` is the period;
@@ -79,13 +73,9 @@ def identify_attractors(
         Steps thrown away and steps looked at.
     largest_period : int
         Longest period of a cycle.
-    exponents : int
-        How many exponents are computed, at most; without the second, no orbit is a closed curve.
     tolerance : float
         Distance to the limit, relative to the larger of one and the largest entry of the orbit; at
         least a thousand roundings.
-    bound : float
-        An orbit with a larger entry has diverged.
 
     Returns
     -------
@@ -100,14 +90,11 @@ def identify_attractors(
     """
     starts = real_array("starts", starts, shape=("S", "n"))
     check_autonomous(system)
-    transient = positive_integer("transient", transient, minimum=0)
     largest_period = positive_integer("largest_period", largest_period)
     steps = positive_integer("steps", steps, minimum=max(4 * largest_period, 4 * BLOCKS))
-    exponents = min(positive_integer("exponents", exponents), starts.shape[1])
     tolerance = non_negative("tolerance", tolerance)
-    bound = non_negative("bound", bound)
 
-    orbits = settle(system, starts, steps, transient, bound=bound)
+    orbits = settle(system, starts, steps, transient, bound=BOUND)
     kept = np.flatnonzero(np.isfinite(orbits[-1]).all(axis=-1))
     labels = np.full(len(starts), DIVERGED)
     floor = max(tolerance, 1e3 * np.finfo(orbits.dtype).eps)
@@ -116,7 +103,7 @@ def identify_attractors(
         orbits = orbits[:, kept].astype(float)
         groups, periods = _group(orbits, floor, largest_period)
         seen = orbits[:, [group[0] for group in groups]]
-        found = classify(system, seen, periods, exponents, floor, largest_period)
+        found = classify(system, seen, periods, floor, largest_period)
         for group, one in zip(groups, found, strict=True):
             labels[kept[group]] = place(one, attractors)
     return Attractors(attractors=counted(attractors, labels), labels=labels)

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import integer_array, non_negative, positive_integer, real_array
-from rnnpedagogy.dynamics.attractors import DIVERGED, counted, identify_attractors, place
+from rnnpedagogy._validation import integer_array, positive_integer, real_array
+from rnnpedagogy.dynamics.attractors import BOUND, DIVERGED, counted, identify_attractors, place
 from rnnpedagogy.dynamics.orbits import settle
 from rnnpedagogy.dynamics.point_sets import distances
 from rnnpedagogy.dynamics.systems import CellMap, check_autonomous
 
-ENDS, ROUNDS = 8, 4  # last states that a start is told by, and samples of a grid
+ENDS, ROUNDS, SAMPLES = 8, 4, 64  # last states that tell of a start; samples of a grid, their size
+NEAR = 1e-3  # how near to a fixed point or a cycle a last state is, relative to its size
 UNDECIDED = -2
 SETTLED = ("fixed point", "cycle", "closed curve", "chaotic")
 
@@ -26,7 +27,7 @@ class Basins:
     labels : array, shape (Y, X)
         Index into ``attractors``, −1 for diverged, −2 for undecided or still moving.
     attractors : tuple of Attractor
-        Those that were passed or found; their counts are those of the grid.
+        Those that were found; their counts are those of the grid.
     """
 
     x: np.ndarray
@@ -35,25 +36,12 @@ class Basins:
     attractors: tuple
 
 
-def basins_of_attraction(
-    system,
-    x,
-    y,
-    *,
-    at=None,
-    axes=(0, 1),
-    transient=1000,
-    steps=1000,
-    samples=64,
-    attractors=None,
-    near=1e-3,
-    bound=1e8,
-):
+def basins_of_attraction(system, x, y, *, at=None, axes=(0, 1), transient=1000, steps=1000):
     """Which attractor each start of a grid leads to.
 
-    The whole grid is run, the attractors of a sample are found by `identify_attractors`, and a
-    start belongs to the attractor that one of its last states is near. Starts that end near none
-    are sampled in their turn.
+    The whole grid is run, the attractors of a sample of 64 starts are found by
+    `identify_attractors`, and a start belongs to the attractor that one of its last states is near.
+    Starts that end near none are sampled in their turn.
 
     Parameters
     ----------
@@ -69,15 +57,6 @@ def basins_of_attraction(
         Steps that the grid is run.
     steps : int
         Steps that the orbits of the samples are looked at after the transient.
-    samples : int
-        Starts that are sampled at a time.
-    attractors : Attractors, optional
-        Known ones, in place of the first sample.
-    near : float
-        How near to a fixed point or a cycle a last state is, relative to the larger of one and the
-        largest entry of its states; for other kinds their ``scale`` is the measure.
-    bound : float
-        An orbit with a larger entry has diverged.
 
     Returns
     -------
@@ -85,9 +64,11 @@ def basins_of_attraction(
 
     Notes
     -----
-    Attractors that are closer than what counts as near are not told apart, and a start whose orbit
-    is that near to one attractor, on its way to another, at the end of the transient is misplaced.
-    Exactly on a boundary, starts end at a saddle: they stay undecided.
+    Near to a fixed point or a cycle is a distance of ``1e-3``, relative to the larger of one and
+    the largest entry of its states; for other kinds their ``scale`` is the measure. Attractors that
+    are closer than that are not told apart, and a start whose orbit is that near to one attractor,
+    on its way to another, at the end of the transient is misplaced. Exactly on a boundary, starts
+    end at a saddle: they stay undecided.
     """
     x, y = real_array("x", x, shape=("X",)), real_array("y", y, shape=("Y",))
     check_autonomous(system)
@@ -97,30 +78,24 @@ def basins_of_attraction(
     axes = tuple(integer_array("axes", axes, shape=(2,), below=len(at)).tolist())
     if axes[0] == axes[1]:
         raise ValueError(f"axes must be two different coordinates, got {axes}")
-    transient = positive_integer("transient", transient, minimum=0)
     steps = positive_integer("steps", steps)
-    samples = positive_integer("samples", samples)
-    near = non_negative("near", near)
-    bound = non_negative("bound", bound)
 
     starts = np.tile(at, (len(y), len(x), 1))
     starts[..., axes[0]] = x
     starts[..., axes[1]] = y[:, np.newaxis]
-    ends = settle(system, starts.reshape(-1, len(at)), ENDS, transient, bound=bound)
+    ends = settle(system, starts.reshape(-1, len(at)), ENDS, transient, bound=BOUND)
     labels = np.where(np.isfinite(ends[-1]).all(axis=-1), UNDECIDED, DIVERGED)
-    known = [] if attractors is None else list(attractors.attractors)
-    settings = {"transient": transient, "steps": steps, "bound": bound}
-    rng = np.random.default_rng(0)
+    known, rng = [], np.random.default_rng(0)
     left = np.flatnonzero(labels == UNDECIDED)
-    labels[left] = _assign(ends[:, left], known, near)
     for _ in range(ROUNDS):
-        left = left[labels[left] == UNDECIDED]
         if not left.size:
             break
-        some = rng.permutation(left)[:samples]
-        labels[some] = _extend(known, identify_attractors(system, ends[-1, some], **settings))
+        some = rng.permutation(left)[:SAMPLES]
+        found = identify_attractors(system, ends[-1, some], transient=transient, steps=steps)
+        labels[some] = _extend(known, found)
         left = np.setdiff1d(left, some)
-        labels[left] = _assign(ends[:, left], known, near)
+        labels[left] = _assign(ends[:, left], known)
+        left = left[labels[left] == UNDECIDED]
     labels = labels.reshape(len(y), len(x))
     return Basins(x=x, y=y, labels=labels, attractors=counted(known, labels))
 
@@ -133,11 +108,11 @@ def _extend(known, found):
     return [index[label] for label in found.labels]
 
 
-def _assign(ends, known, near):
+def _assign(ends, known):
     """The attractor that one of the last states ``(T, S, n)`` of each orbit is near."""
     labels = np.full(ends.shape[1], UNDECIDED)
     sets = [
-        (k, a.states, max(a.scale, near * max(1, np.abs(a.states).max()) if a.period else 0))
+        (k, a.states, max(a.scale, NEAR * max(1, np.abs(a.states).max()) if a.period else 0))
         for k, a in enumerate(known)
         if a.kind in SETTLED
     ]

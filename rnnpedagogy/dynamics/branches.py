@@ -9,6 +9,7 @@ from rnnpedagogy._validation import choice, non_negative, positive_integer, real
 from rnnpedagogy.dynamics.normal_forms import SINGULAR, critical_pair, describe, name_of_crossing
 from rnnpedagogy.dynamics.systems import image_of
 
+TOLERANCE = 1e-12  # largest |F(x) − x|, relative to 1 + |x|, in the maximum norm
 MU_DIFFERENCE = 1e-5  # step in μ, relative to max(1, |μ|): its error is about 1e-10
 NEWTON_STEPS = 10
 QUICK = 4  # Newton steps after which the arclength step may grow again
@@ -59,7 +60,6 @@ def follow_branch(
     high=np.inf,
     direction="both",
     period=1,
-    tolerance=1e-12,
 ):
     r"""Follow a branch of fixed points through its folds, and find where it bifurcates.
 
@@ -102,8 +102,6 @@ def follow_branch(
     period : int
         Follow fixed points of this iterate, points of a periodic orbit; multipliers are those of
         the product of the Jacobians.
-    tolerance : float
-        Largest ``|F(x) − x|`` relative to ``1 + |x|``, in the maximum norm.
 
     Returns
     -------
@@ -117,6 +115,8 @@ def follow_branch(
 
     Notes
     -----
+    A point is fixed if ``|F(x) − x| ≤ 1e-12 (1 + |x|)`` in the maximum norm.
+
     The derivative by ``μ`` is a central difference with the step ``1e-5 max(1, |μ|)``. It steers
     Newton's method and the location of crossings, to about ``1e-9``; the points of the branch and
     all other bifurcations do not depend on its error.
@@ -135,9 +135,7 @@ def follow_branch(
     choice("direction", direction, ("up", "down", "both"))
     if not low <= value <= high:
         raise ValueError(f"value must lie between low = {low} and high = {high}, got {value}")
-    equations = _Equations(
-        family, positive_integer("period", period), non_negative("tolerance", tolerance)
-    )
+    equations = _Equations(family, positive_integer("period", period))
     along_mu = np.append(np.zeros_like(state), 1.0)
     start = equations.correct(np.append(state, value), along_mu)
     if start is None:
@@ -215,7 +213,7 @@ def switch_branch(family, bifurcation, *, distance=0.01):
     """
     kind = choice("bifurcation.name", bifurcation.name, ("pitchfork", "transcritical", "flip"))
     period = bifurcation.period * (2 if kind == "flip" else 1)
-    equations = _Equations(family, period, 1e-12)
+    equations = _Equations(family, period)
     y = np.append(bifurcation.state, bifurcation.value)
     plane = np.linalg.svd(equations.extended(y)[2])[2][-2:]
     along, across = plane @ bifurcation.tangent
@@ -245,7 +243,6 @@ class _Equations:
 
     family: Callable
     period: int
-    tolerance: float
 
     def linearise(self, values, states):
         """Images of states and the matrices ``∂F^p/∂x`` there: ``(K, n)`` and ``(K, n, n)``."""
@@ -268,7 +265,7 @@ class _Equations:
             error, A, extended = self.extended(y)
             if not (np.isfinite(error).all() and np.isfinite(extended).all()):
                 return None
-            within = np.abs(error).max() <= self.tolerance * (1 + np.abs(y[:-1]).max())
+            within = np.abs(error).max() <= TOLERANCE * (1 + np.abs(y[:-1]).max())
             if within and converged:
                 return self._point(y, A, extended, normal, count)
             # One more step: close to a crossing a small residual does not mean a small error.

@@ -10,6 +10,7 @@ from rnnpedagogy.dynamics.lyapunov import grow, sort_exponents
 from rnnpedagogy.dynamics.point_sets import last_returns, spacing
 
 EPS = np.finfo(float).eps
+EXPONENTS = 2  # that are computed: without the second, no orbit is a closed curve
 BLOCKS = 10  # of an orbit, for the standard errors of its exponents
 PIECES = 8  # closed curves that an orbit may visit in turn
 LONGEST = 2000  # states of an orbit that are compared with one another
@@ -55,24 +56,24 @@ class Attractor:
     count: int = 0
 
 
-def classify(system, orbits, periods, exponents, floor, largest_period):
+def classify(system, orbits, periods, floor, largest_period):
     """The `Attractor` of each orbit ``(T, G, n)``; the period of one that does not return is 0."""
     tolerances = floor * np.maximum(1, np.abs(orbits).max(axis=(0, 2)))
     found = [None] * len(periods)
     for k in np.flatnonzero(periods):
-        found[k] = _classify_periodic(system, orbits[:, k], periods[k], exponents, tolerances[k])
+        found[k] = _classify_periodic(system, orbits[:, k], periods[k], tolerances[k])
     moving = np.flatnonzero(np.equal(periods, 0))
     if moving.size:
-        spectra = zip(*_exponents(system, orbits[:, moving], exponents), strict=True)
+        spectra = zip(*_exponents(system, orbits[:, moving]), strict=True)
         for k, (mean, error) in zip(moving, spectra, strict=True):
             found[k] = _classify_aperiodic(orbits[:, k], mean, error, tolerances[k], largest_period)
     return found
 
 
-def _exponents(system, orbits, count):
+def _exponents(system, orbits):
     """Exponents along given orbits ``(T, G, n)`` and their errors, each of shape ``(G, k)``."""
     _, G, n = orbits.shape
-    frame = np.linalg.qr(np.random.default_rng(0).normal(size=(G, n, count)))[0]
+    frame = np.linalg.qr(np.random.default_rng(0).normal(size=(G, n, min(EXPONENTS, n))))[0]
     chunk = max(1, 2**20 // (G * n * n))
     means = []
     for block in np.array_split(orbits[:-1], BLOCKS + 1):  # the first one turns the frame
@@ -87,7 +88,7 @@ def _exponents(system, orbits, count):
     return mean, np.nan_to_num(error)  # minus infinity has no scatter
 
 
-def _classify_periodic(system, orbit, period, exponents, tolerance):
+def _classify_periodic(system, orbit, period, tolerance):
     """What an orbit is on that returns after a period, up to the tolerance."""
     near = is_stable(system, orbit[-1], period=period)
     moves = last_returns(orbit, period)
@@ -104,7 +105,7 @@ def _classify_periodic(system, orbit, period, exponents, tolerance):
     elif near.radius < 1 and (approach := _approach(orbit, period, left, near.radius)):
         kind, text, scale = "still moving", approach, 2 * left
     with np.errstate(divide="ignore"):  # a multiplier may be zero
-        means = np.log(np.abs(near.eigenvalues[:exponents])) / period
+        means = np.log(np.abs(near.eigenvalues[:EXPONENTS])) / period
     return Attractor(
         kind=kind,
         states=orbit[-period:],

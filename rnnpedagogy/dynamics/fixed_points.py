@@ -152,9 +152,7 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
     )
 
 
-def find_fixed_points(
-    system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5, margin=1e-6
-):
+def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5):
     r"""Fixed points :math:`x = F(x)`, stable or not, by damped Newton iterations from many starts.
 
     With :math:`r = F(x) - x` and :math:`J = F'(x) - I`, each start takes Newton's steps
@@ -195,8 +193,6 @@ def find_fixed_points(
     merge : float
         Points at a distance of at most ``merge · (1 + ‖x‖)`` are one; the one with the smallest
         residual is kept.
-    margin : float
-        The ``tolerance`` of `is_stable`.
 
     Returns
     -------
@@ -209,12 +205,11 @@ def find_fixed_points(
     Y. Yuan, On the quadratic convergence of the Levenberg–Marquardt method without nonsingularity
     assumption, Computing 74 (2005), for the damping.
     """
-    slow = non_negative("slow", slow)
-    merge, margin = non_negative("merge", merge), non_negative("margin", margin)
+    slow, merge = non_negative("slow", slow), non_negative("merge", merge)
     x, residuals, settled = _search(system, starts, 1, tolerance, iterations, slow)
     fixed = _below(x, residuals, tolerance)
     is_slow = settled & ~fixed & _below(x, residuals, slow)
-    orbits, entries = _entries(system, x[:, np.newaxis], residuals, fixed, merge, margin)
+    orbits, entries = _entries(system, x[:, np.newaxis], residuals, fixed, merge)
     slow_orbits, slow_kept, _ = _distinct(x[:, np.newaxis], residuals, is_slow, merge)
     return FixedPoints(
         points=orbits[:, 0],
@@ -224,9 +219,7 @@ def find_fixed_points(
     )
 
 
-def find_cycles(
-    system, starts, period, *, tolerance=1e-10, iterations=200, merge=1e-5, margin=1e-6
-):
+def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merge=1e-5):
     r"""Cycles of a minimal period ``p``: fixed points of :math:`F^p`, each cycle once.
 
     As `find_fixed_points`, with :math:`F^p` and :math:`A_p \cdots A_1` for ``F`` and its Jacobian.
@@ -250,15 +243,12 @@ def find_cycles(
     merge : float
         Two cycles are one if all points of one are within ``merge · (1 + ‖x‖)`` of those of the
         other, from some point on; the one with the smallest residual is kept.
-    margin : float
-        The ``tolerance`` of `is_stable`.
 
     Returns
     -------
     Cycles
     """
-    period = positive_integer("period", period)
-    merge, margin = non_negative("merge", merge), non_negative("margin", margin)
+    period, merge = positive_integer("period", period), non_negative("merge", merge)
     x, residuals, _ = _search(system, starts, period, tolerance, iterations)
     found = _below(x, residuals, tolerance)
     orbits = np.zeros((len(x), period, x.shape[-1]))
@@ -269,7 +259,7 @@ def find_cycles(
         if period % divisor == 0:
             back = np.roll(orbits, divisor, axis=1)
             found &= _distance(back, orbits) > _radius(orbits, merge)
-    orbits, entries = _entries(system, orbits, residuals, found, merge, margin)
+    orbits, entries = _entries(system, orbits, residuals, found, merge)
     return Cycles(orbits=orbits, **entries)
 
 
@@ -429,16 +419,14 @@ def _radius(orbits, merge):
     return merge * (1 + np.linalg.norm(orbits, axis=-1).max(axis=-1))
 
 
-def _entries(system, orbits, residuals, found, merge, margin):
+def _entries(system, orbits, residuals, found, merge):
     """The distinct orbits among those found, and what is said of them."""
     orbits, kept, labels = _distinct(orbits, residuals, found, merge)
     period = orbits.shape[1]
     return orbits, {
         "residuals": residuals[kept],
         # One after another, as the Jacobians may be large.
-        "stability": tuple(
-            is_stable(system, orbit[0], period=period, tolerance=margin) for orbit in orbits
-        ),
+        "stability": tuple(is_stable(system, orbit[0], period=period) for orbit in orbits),
         "counts": np.bincount(labels[labels >= 0], minlength=len(kept)),
         "labels": labels,
     }

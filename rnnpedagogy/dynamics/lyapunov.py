@@ -140,8 +140,7 @@ def grow(frame, jacobians, interval):
             for jacobian in jacobians[k : k + interval]:
                 frame = jacobian @ frame
         if not np.isfinite(frame).all():
-            message = f"the frame overflowed, interval must be smaller than {interval}"
-            raise ValueError(message)
+            raise ValueError(f"the frame overflowed, interval must be smaller than {interval}")
         frame, triangle = np.linalg.qr(frame)
         with np.errstate(divide="ignore"):  # a zero growth is minus infinity
             growth = growth + np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))

@@ -64,8 +64,6 @@ def orbit_diagram(family, values, state, *, steps, transient, follow=None):
     """
     values = real_array("values", values, shape=("K",))
     state = real_array("state", state, shape=(..., "n"))
-    steps = positive_integer("steps", steps)
-    transient = positive_integer("transient", transient, minimum=0)
     if follow is None:
         states = _settle(family, values, state, steps, transient)
     else:
@@ -87,6 +85,8 @@ def _settle(family, values, state, steps, transient):
 
 def settle(system, state, steps, transient, *, bound=LARGEST):
     """Orbits after the transient, shape ``(steps, …, n)``; NaN from where one exceeds a bound."""
+    steps = positive_integer("steps", steps)
+    transient = positive_integer("transient", transient, minimum=0)
     lost = np.zeros(state.shape[:-1], bool)
     chunk = max(1, 2**20 // (1 + state.size))
     for begin in range(0, transient, chunk):

@@ -7,6 +7,8 @@ import numpy as np
 from rnnpedagogy._validation import positive_integer, real_array
 from rnnpedagogy.rollout import outputs, rollout
 
+CONSTANT = 1e-3  # amplitude below which a signal counts as constant
+
 
 @dataclass(frozen=True)
 class Oscillation:
@@ -28,12 +30,14 @@ class Oscillation:
     level: np.ndarray
 
 
-def oscillation(signal, *, transient=0, smallest=1e-3):
+def oscillation(signal, *, transient=0):
     """Frequency, amplitude and level of a signal.
 
     The signal crosses its mean upwards once in a period; crossings are located by linear
     interpolation, so that ``k`` periods are known to within two small fractions of a step. A signal
-    that crosses its mean several times in a period has a frequency several times too high.
+    that crosses its mean several times in a period has a frequency several times too high. One
+    whose amplitude is below 0.001 counts as constant: the rounding errors of a fixed point cross
+    their mean as well.
 
     Parameters
     ----------
@@ -41,9 +45,6 @@ def oscillation(signal, *, transient=0, smallest=1e-3):
         Time first.
     transient : int
         Steps to leave out at the start.
-    smallest : float
-        Amplitude below which a signal counts as constant: the rounding errors of a fixed point
-        cross their mean as well.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def oscillation(signal, *, transient=0, smallest=1e-3):
     level, amplitude = signal.mean(axis=0), np.sqrt(2) * signal.std(axis=0)
     frequency = np.zeros(signal.shape[1:])
     swings = signal - level
-    for index in np.argwhere(amplitude >= smallest):
+    for index in np.argwhere(amplitude >= CONSTANT):
         frequency[tuple(index)] = _crossing_rate(swings[:, *index])
     return Oscillation(frequency, amplitude, level)
 

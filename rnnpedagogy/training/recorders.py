@@ -7,7 +7,8 @@ import numpy as np
 
 from rnnpedagogy._validation import real_array
 from rnnpedagogy.cells import linear
-from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum, orbit_diagram
+from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
+from rnnpedagogy.dynamics.orbits import settle
 from rnnpedagogy.jacobians import state_jacobians
 
 
@@ -39,11 +40,8 @@ class _Recorder:
         starts = real_array("starts", self.starts, shape=("S", cell.state_size)).astype(dtype)
         shape = (self.transient + self.steps, len(inputs), 1, cell.input_size)
         system = CellMap(cell, params, np.broadcast_to(inputs[:, np.newaxis], shape))
-        same = np.zeros(len(inputs))  # the inputs are the only parameters that differ
-        orbits = orbit_diagram(
-            lambda _: system, same, starts, steps=self.steps, transient=self.transient
-        ).states
-        return self._observe(system, starts, orbits)
+        starts = np.broadcast_to(starts, (len(inputs), *starts.shape))
+        return self._observe(system, starts, settle(system, starts, self.steps, self.transient))
 
 
 @dataclass(frozen=True)
@@ -95,12 +93,7 @@ class ExponentRecorder(_Recorder):
         if not np.isfinite(orbits).all():
             return np.full((*orbits.shape[1:-1], 2), np.nan)
         spectrum = lyapunov_spectrum(
-            system,
-            np.broadcast_to(starts, orbits.shape[1:]),
-            steps=self.steps,
-            transient=self.transient,
-            exponents=1,
-            blocks=1,
+            system, starts, steps=self.steps, transient=self.transient, exponents=1, blocks=1
         )
         stretch = 0.0
         for state in orbits:

@@ -18,11 +18,11 @@ from rnnbook.experiments.recorders import CertificateRecorder, largest_forget_bi
 from rnnpedagogy._storage import digest
 from rnnpedagogy.rollout import outputs, rollout
 from rnnpedagogy.stability import contraction_certificate
-from rnnpedagogy.tasks import accuracy, symbol_classification, symbol_splits
+from rnnpedagogy.tasks import DISTRACTORS, KINDS, accuracy, symbol_classification, symbol_splits
 from rnnpedagogy.training import ExponentRecorder, Mixture, Sequences
 
 ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds
-KINDS, DISTRACTORS, SECOND_WINDOW_ENDS = 2, 4, 49
+SECOND_WINDOW_ENDS = 49
 BEYOND = (60, 80, 100, 140, 200, 400, 800)  # lengths on which the trained network is tried
 CONFIG = {
     "kind": "symbols",
