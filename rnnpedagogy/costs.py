@@ -133,8 +133,7 @@ class Cost:
     def __call__(self, params):
         """``V(θ)``, with the leading axes of the parameters, if they have any."""
         run, _ = self.lay_out(*self.check_params(params))
-        parts = (self.value_and_slope(run, states, at) for at, states, _ in run.segments())
-        return sum(value for value, _ in parts)
+        return sum(self.value_and_slope(run, states, at)[0] for at, states, _ in run.segments())
 
     def step_by_step(self, params):
         """``V(θ)`` as it is defined, one readable step at a time; differentiable by autograd."""

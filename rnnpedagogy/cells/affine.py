@@ -21,7 +21,13 @@ from rnnpedagogy.cells.cell import Cell, linear
 class AffineCell(Cell):
     """The frame of the fast code: what is done for all steps at once, around the loops over time.
 
-    A subclass has `_forward` and `_backward` beside its `step`.
+    A subclass has beside its `step` two methods.
+
+    ``_forward(weights, drive, states)``
+        Runs over ``drive``, fills ``states[1:]`` and returns what the adjoint needs to remember.
+    ``_backward(weights, tape, states, d_hidden, d_state)``
+        Its adjoint, with the arguments of `backward`; returns the adjoints of ``W_ih u + bias`` and
+        of ``W_hh h`` for all steps, and the adjoint of the first state.
     """
 
     # σ(z) = ½ + ½ tanh(z/2): with its rows of z halved, a sigmoid gate shares one call of tanh with
@@ -35,10 +41,8 @@ class AffineCell(Cell):
         drive = affine_all(weights["weight_ih"], weights["bias"], inputs)
         return self._forward(weights, drive, states)
 
-    def backward(
-        self, weights, layout, inputs, states, tape, d_hidden, d_state, *,
-        of_weights=True, of_inputs=False,
-    ):  # fmt: skip
+    def backward(self, weights, layout, inputs, states, tape, d_hidden, d_state,
+                 *, of_weights=True, of_inputs=False):  # fmt: skip
         d_drive, d_recurrent, d_state = self._backward(weights, tape, states, d_hidden, d_state)
         gradient = d_inputs = None
         if of_weights:
@@ -100,18 +104,6 @@ class AffineCell(Cell):
         weight_hh = self._gate_rows(self.gate_slopes, weight_hh) * weight_hh
         drive *= self._gate_rows(self.gate_slopes, drive[0])
         return weight_hh, drive
-
-    def _forward(self, weights, drive, states):
-        """Run over ``drive``, fill ``states[1:]`` and return what the adjoint needs to remember."""
-        raise NotImplementedError
-
-    def _backward(self, weights, tape, states, d_hidden, d_state):
-        """Adjoint of `_forward`, with the arguments of `backward`.
-
-        Returns the adjoints of ``W_ih u + bias`` and of ``W_hh h`` for all steps, and the adjoint
-        of the first state.
-        """
-        raise NotImplementedError
 
 
 class Elman(AffineCell):

@@ -217,10 +217,8 @@ class Cell:
         for t, u in enumerate(layout.rows(inputs)):
             x[t + 1] = _to_first_order(self.step, weights, x[t], u)
 
-    def backward(
-        self, weights, layout, inputs, states, tape, d_hidden, d_state, *,
-        of_weights=True, of_inputs=False,
-    ):  # fmt: skip
+    def backward(self, weights, layout, inputs, states, tape, d_hidden, d_state,
+                 *, of_weights=True, of_inputs=False):  # fmt: skip
         r"""Adjoint of `forward`: :math:`\lambda_{t-1} = A_t^\mathsf{T} \lambda_t + \dots`.
 
         ``d_hidden[t]`` is the direct derivative of the cost with respect to ``h`` after step ``t``,

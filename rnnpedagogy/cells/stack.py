@@ -108,10 +108,8 @@ class Stack(Cell):
             inputs = states[1:, part][:, cell.hidden_part]
         return tapes
 
-    def backward(
-        self, weights, layout, inputs, states, tape, d_hidden, d_state, *,
-        of_weights=True, of_inputs=False,
-    ):  # fmt: skip
+    def backward(self, weights, layout, inputs, states, tape, d_hidden, d_state,
+                 *, of_weights=True, of_inputs=False):  # fmt: skip
         gradient, adjoints = {}, []
         for k in reversed(range(len(self.cells))):
             part, (inputs, own_tape) = self.parts[k], tape[k]
