@@ -72,23 +72,14 @@ def torch_epoch(cell, params, inputs, targets, *, batch_size, clip, rng):
     import torch
 
     network, readout = torch_network(cell, params)
-    both = torch.nn.ModuleList([network, readout])
-    optimiser = torch.optim.Adam(both.parameters(), lr=1e-3)
     inputs, targets = torch.from_numpy(inputs), torch.from_numpy(targets)
 
-    def run():
-        costs = []
+    def costs():
         for batch in torch.from_numpy(rng.permutation(inputs.shape[1])).split(batch_size):
-            optimiser.zero_grad()
             outputs = readout(network(inputs[:, batch])[0])
-            value = torch.nn.functional.mse_loss(outputs, targets[:, batch])
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(both.parameters(), clip)
-            optimiser.step()
-            costs.append(value.item())
-        return np.mean(costs)
+            yield torch.nn.functional.mse_loss(outputs, targets[:, batch])
 
-    return run
+    return torch_descent([network, readout], costs, clip)
 
 
 def torch_language(model, params, *, clip, rng):
@@ -101,26 +92,37 @@ def torch_language(model, params, *, clip, rng):
     embedding = torch.nn.Embedding.from_pretrained(
         torch.from_numpy(params["embedding"].copy()), freeze=False
     )
-    everything = torch.nn.ModuleList([embedding, network, readout])
-    optimiser = torch.optim.Adam(everything.parameters(), lr=1e-3)
     dropout = torch.nn.functional.dropout
 
-    def run():
-        costs, state = [], None
+    def costs():
+        state = None
         for before, words in model.batches(rng):
-            optimiser.zero_grad()
             inputs = dropout(embedding(torch.from_numpy(before)), model.dropout)
             hidden, state = network(inputs, state)
             state = tuple(part.detach() for part in state)
             hidden = hidden * dropout(torch.ones(hidden.shape[-1]), model.dropout)
-            value = torch.nn.functional.cross_entropy(
-                readout(hidden).flatten(0, 1), torch.from_numpy(words).flatten()
-            )
-            value.backward()
+            scores = readout(hidden).flatten(0, 1)
+            yield torch.nn.functional.cross_entropy(scores, torch.from_numpy(words).flatten())
+
+    return torch_descent([embedding, network, readout], costs, clip)
+
+
+def torch_descent(modules, costs, clip):
+    """A step of Adam with a clipped gradient for each cost of an epoch: the mean cost."""
+    import torch
+
+    everything = torch.nn.ModuleList(modules)
+    optimiser = torch.optim.Adam(everything.parameters(), lr=1e-3)
+
+    def run():
+        values = []
+        for cost in costs():
+            optimiser.zero_grad()
+            cost.backward()
             torch.nn.utils.clip_grad_norm_(everything.parameters(), clip)
             optimiser.step()
-            costs.append(value.item())
-        return np.mean(costs)
+            values.append(cost.item())
+        return np.mean(values)
 
     return run
 
