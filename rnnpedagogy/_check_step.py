@@ -16,25 +16,32 @@ def check_step(cell):
     Raises
     ------
     TypeError, ValueError
-        If ``param_shapes`` holds no shapes; if the step does not run on arrays of these shapes,
+        If the step does not run on arrays of these shapes,
         returns another shape than that of the state, changes its arguments, gives a batch other
         values than each of its members, cannot be differentiated, or is differentiated wrongly; if
         ``hidden`` does not select ``H`` entries of the state.
     """
     if vars(cell).get("_step_was_tried"):
         return
-    rng, shapes = np.random.default_rng(0), cell.param_shapes()
-    try:
-        params = {name: rng.uniform(-1, 1, (3, *shape)) for name, shape in shapes.items()}
-    except (AttributeError, TypeError):
-        message = f"param_shapes of {cell!r} must map names to shapes, got {shapes!r}"
-        raise TypeError(message) from None
+    rng, shapes = np.random.default_rng(0), shapes_of(cell)
+    params = {name: rng.uniform(-1, 1, (3, *shape)) for name, shape in shapes.items()}
     states = rng.uniform(-1, 1, (2, 3, cell.state_size))
     inputs = rng.uniform(-1, 1, (2, 3, cell.input_size))
     _check_hidden(cell, states)
     _check_batch(cell, params, states, inputs)
     _check_derivative(cell, rng, params, states, inputs)
     cell._step_was_tried = True
+
+
+def shapes_of(cell, output_size=None):
+    """The `param_shapes` of a cell, or an error that says what they are instead."""
+    try:
+        shapes = cell.param_shapes(output_size)
+    except TypeError as error:
+        raise TypeError(f"param_shapes of {cell!r} must take output_size: {error}") from error
+    if not (isinstance(shapes, dict) and all(isinstance(s, tuple) for s in shapes.values())):
+        raise TypeError(f"param_shapes of {cell!r} must map names to shapes, got {shapes!r}")
+    return shapes
 
 
 def _check_hidden(cell, states):

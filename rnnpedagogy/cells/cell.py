@@ -13,7 +13,7 @@ import numpy as np
 from autograd import make_vjp
 from autograd.extend import vspace
 
-from rnnpedagogy._check_step import check_step
+from rnnpedagogy._check_step import check_step, shapes_of
 from rnnpedagogy._validation import (
     broadcast_shapes,
     float_type,
@@ -145,7 +145,7 @@ class Cell:
         output_size = None
         if "bias_o" in params:
             output_size = real_array("bias_o", params["bias_o"], shape=(..., "p")).shape[-1]
-        shapes = self.param_shapes(output_size)
+        shapes = shapes_of(self, output_size)
         if params.keys() != shapes.keys():
             raise ValueError(
                 f"params must have the keys {sorted(shapes)} for {self!r}, got {sorted(params)}"
