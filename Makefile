@@ -1,12 +1,16 @@
 # make book    build the book into _build/html        make serve      … and read it in a browser
 # make test    unit tests, notebooks, style           make test-pages the built pages in a browser
 # make lab     JupyterLab on the notebooks            make bench      speed
-# make pins    compile requirements.txt anew          make clean      remove what was built
+# make pins    compile both lists of versions anew    make clean      remove what was built
 #
-# Another interpreter: make test PYTHON=python3.13. Each one has a virtual environment of its own.
+# Another interpreter: make test PYTHON=python3.13. The lowest versions that pyproject.toml allows:
+# make test PYTHON=python3.11 LOWEST=1. Each of these has a virtual environment of its own.
 
 PYTHON ?= python3
-VENV   ?= .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+LOWEST ?=
+WHICH  := $(if $(LOWEST),-lowest)
+PINS   := requirements$(WHICH).txt
+VENV   ?= .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')$(WHICH)
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT   ?= 8000
@@ -27,9 +31,9 @@ help:
 
 setup: $(VENV)/package
 
-$(VENV)/pins: requirements.txt
+$(VENV)/pins: $(PINS)
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) --require-hashes -r requirements.txt
+	$(PIP) --require-hashes -r $(PINS)
 	touch $@
 
 $(VENV)/package: $(VENV)/pins pyproject.toml
@@ -61,10 +65,12 @@ lab: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
+COMPILE := uv pip compile pyproject.toml requirements.in --extra book --extra notebooks --extra test \
+    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+    --upgrade --quiet
 pins:
-	uv pip compile pyproject.toml requirements.in --extra book --extra notebooks --extra test \
-	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --upgrade --quiet --output-file requirements.txt
+	$(COMPILE) --output-file requirements.txt
+	$(COMPILE) --resolution lowest-direct --output-file requirements-lowest.txt
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis dist

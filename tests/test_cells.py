@@ -1,6 +1,7 @@
 import math
 
 import autograd
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -256,7 +257,7 @@ def test_the_derivatives_of_the_softsign_network_are_those_of_automatic_differen
 
     def slope(theta):
         along = gradient(theta)
-        return sum(np.sum(along[name] * v[name]) for name in v)
+        return sum(anp.sum(along[name] * v[name]) for name in v)
 
     assert_same_params(hessian_vector_product(cost, params, v), autograd.grad(slope)(params))
 

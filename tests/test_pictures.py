@@ -4,6 +4,7 @@ import re
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
@@ -135,7 +136,7 @@ def test_a_phase_plane_without_attractors_is_drawn(axes):
 def test_bifurcations_are_explored_by_a_slider(monkeypatch, variables):
     def family(weight):
         weight = np.asarray(weight)[..., np.newaxis]
-        return Map(lambda x: np.tanh(weight * x))
+        return Map(lambda x: anp.tanh(weight * x))
 
     monkeypatch.setenv("RNNBOOK_STATIC", "1")
     drawn = []
