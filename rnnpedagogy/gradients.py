@@ -251,8 +251,7 @@ def hessian_vector_product(cost, params, vector):
     size = max(np.abs(array).max(initial=0.0) for array in vector.values()) or 1.0
     single = np.result_type(*params.values(), *vector.values()) == np.float32
     step = 1e-20 if single else 1e-100
-    both = "params and vector"
-    vector, _ = pad_leading(vector, shapes, both)
+    vector, _ = pad_leading(vector, shapes, "params and vector")
     moved = {name: params[name] + 1j * step * (vector[name] / size) for name in params}
-    gradient = _bptt(cost, *pad_leading(moved, shapes, both))
+    gradient = _bptt(cost, *pad_leading(moved, shapes, "params and vector"))
     return {name: array.imag / step * size for name, array in gradient.params.items()}

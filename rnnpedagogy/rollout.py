@@ -64,6 +64,7 @@ def outputs(cell, params, states):
 
 CACHE = 2**21  # bytes of gates in a segment of a run …
 SHORTEST = 8  # … and its steps, at least
+MANY = 32  # outputs
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,12 @@ class Run:
         )
 
     def outputs(self, states):
-        """``W_ho h + b_o`` after each step, ``(N, …, p)``: one product where all share ``W_ho``."""
+        """``W_ho h + b_o`` after each step, ``(N, …, p)``.
+
+        One product over all steps, of states turned into rows, where so many outputs pay for that.
+        """
         hidden, (W, b) = states[1:, self.cell.hidden_part], self.output_weights.values()
-        if not self.layout.shared:
+        if not self.layout.shared or len(W) < MANY:
             return self.layout.rows(multiply_all(W, hidden) + b)
         flat = self._flat(hidden) @ W.T
         flat += b.T
@@ -104,7 +108,7 @@ class Run:
         """The adjoint of `outputs`: derivatives in ``h``, as columns, and in the readout."""
         hidden, (W, _) = states[1:, self.cell.hidden_part], self.output_weights.values()
         layout, dtype = self.layout, states.dtype
-        if not layout.shared:
+        if not layout.shared or len(W) < MANY:
             d_outputs = layout.columns(d_outputs, dtype)
             d_hidden = multiply_all(W.swapaxes(0, 1), d_outputs)
             d_weight, d_bias = layout.outer_sum(d_outputs, hidden), layout.bias_sum(d_outputs)
