@@ -4,9 +4,9 @@ import numpy as np
 
 from rnnpedagogy._validation import real_array
 from rnnpedagogy.cells import GRU, LSTM, Elman, Stack
+from rnnpedagogy.costs import READOUT
 
 WEIGHTS, BIASES = ("weight_ih", "weight_hh"), ("bias_ih", "bias_hh")
-READOUT = ("weight_ho", "bias_o")
 
 
 def from_torch(cell, state_dict):
