@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from rnnbook.claims import ClaimError, check
+from rnnbook.claims import ClaimError, check, together
 
 
 def checked(**settings):
@@ -87,10 +87,17 @@ def test_digits_are_added_where_three_would_contradict_the_verdict():
     assert (claim.measured, claim.bound) == ("1.0001", "≤ 1.0")
 
 
+def records(shown):
+    """The records in what a notebook displays, in order."""
+    root = ElementTree.fromstring(shown._repr_mimebundle_()["text/html"])
+    assert root.tag == "details"
+    return [json.loads(box.attrib["data-record"]) for box in root.iter("div")]
+
+
 def test_what_is_displayed_carries_the_record_and_the_anchor():
     claim = check("C1.1", "a < b & c", measured="<", holds=True, note="so & so")
     data = claim._repr_mimebundle_()
-    record = json.loads(ElementTree.fromstring(data["text/html"]).attrib["data-record"])
+    (record,) = records(claim)
     assert record["statement"] == "a < b & c"
     assert record["verdict"] == "holds"
     assert f'id="{record["anchor"]}"' in data["text/html"]
@@ -99,3 +106,26 @@ def test_what_is_displayed_carries_the_record_and_the_anchor():
     assert re.fullmatch(r"[\w-]+", claim.anchor)  # the theme takes it for a CSS selector
     other = check("C1.1", "another statement", measured="<", holds=True)
     assert other.anchor != claim.anchor
+
+
+def test_several_checks_share_a_line_and_keep_their_records():
+    first = checked(measured=1, at_most=1)
+    second = check("C1.2", "One is two.", measured=1, at_least=2, expected="differs")
+    shown = together("A & B.", first, second)
+    data = shown._repr_mimebundle_()
+    assert [record["identifier"] for record in records(shown)] == ["C1.1", "C1.2"]
+    assert 'class="rnn-claim rnn-differs"' in data["text/html"]
+    assert "<summary>Claims C1.1, C1.2: A &amp; B." in data["text/html"]
+    assert str(first) in data["text/plain"]
+    assert str(second) in data["text/plain"]
+    holding = together("A.", first, first)._repr_mimebundle_()["text/html"]
+    assert 'class="rnn-claim rnn-holds"' in holding
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((" ",), "title must be a text, got ' '"), (("A.", 1), "claims must come from check, got 1")],
+)
+def test_only_checks_are_shown_together(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        together(*arguments)

@@ -8,7 +8,7 @@ import numbers
 import re
 from dataclasses import asdict, dataclass
 
-__all__ = ["Claim", "ClaimError", "check"]
+__all__ = ["Claim", "ClaimError", "Claims", "check", "together"]
 
 VERDICTS = ("holds", "differs")
 
@@ -57,18 +57,71 @@ class Claim:
         return text + (f"\n{self.note}" if self.note else "")
 
     def _repr_mimebundle_(self, include=None, exclude=None):
+        title = f"Claim {self.identifier}: {html.escape(self.statement)}"
+        return {
+            "text/html": _folded(self.verdict, title, self._box()),
+            "text/plain": str(self),
+        }
+
+    def _box(self):
+        """What is folded away: the numbers, and the record that the claims page reads."""
         text = {name: html.escape(value) for name, value in asdict(self).items()}
         required = f", required {text['bound']}" if self.bound else ""
         note = f"<p>{text['note']}</p>" if self.note else ""
         record = html.escape(json.dumps(asdict(self) | {"anchor": self.anchor}))
-        box = (
-            f'<div class="rnn-claim rnn-{self.verdict}" id="{self.anchor}" role="note"'
-            f' aria-label="Claim {self.identifier}" data-record="{record}">'
-            f"<p><strong>Claim {self.identifier}.</strong> {text['statement']}</p>"
+        return (
+            f'<div class="rnn-record" id="{self.anchor}" data-record="{record}">'
+            f"<p>{self.identifier}. {text['statement']}</p>"
             f'<p>Measured {text["measured"]}{required}: <strong class="rnn-verdict">'
             f"{self.verdict}</strong>.</p>{note}</div>"
         )
-        return {"text/html": box, "text/plain": str(self)}
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Several checked statements under one visible line."""
+
+    title: str
+    claims: tuple
+
+    def __str__(self):
+        return "\n".join([self.title, *map(str, self.claims)])
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        differs = any(claim.verdict == "differs" for claim in self.claims)
+        names = ", ".join(dict.fromkeys(claim.identifier for claim in self.claims))
+        title = f"Claims {names}: {html.escape(self.title)}"
+        boxes = "".join(claim._box() for claim in self.claims)
+        return {
+            "text/html": _folded(VERDICTS[differs], title, boxes),
+            "text/plain": str(self),
+        }
+
+
+def together(title, *claims):
+    """Show several checks as one line; each stays an entry of the claims page.
+
+    Parameters
+    ----------
+    title : str
+        What the checks say together, as plain text.
+    *claims : Claim
+        From `check`.
+    """
+    if not (isinstance(title, str) and title.strip()):
+        raise ValueError(f"title must be a text, got {title!r}")
+    for claim in claims:
+        if not isinstance(claim, Claim):
+            raise TypeError(f"claims must come from check, got {claim!r}")
+    return Claims(title, claims)
+
+
+def _folded(verdict, title, boxes):
+    """One line to be seen, which opens on a click."""
+    return (
+        f'<details class="rnn-claim rnn-{verdict}"><summary>{title} '
+        f'<strong class="rnn-verdict">({verdict})</strong></summary>{boxes}</details>'
+    )
 
 
 def check(

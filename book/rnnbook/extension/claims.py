@@ -53,7 +53,7 @@ def records_of(env):
 def remember(app, doctree):
     """Note the records on a page that was read."""
     boxes = "".join(node.astext() for node in doctree.findall(nodes.raw))
-    found = re.findall(r'<div class="rnn-claim[^>]* data-record="([^"]*)"', boxes)
+    found = re.findall(r'<div class="rnn-record"[^>]* data-record="([^"]*)"', boxes)
     records_of(app.env)[app.env.docname] = [json.loads(html.unescape(text)) for text in found]
     if any(doctree.findall(ClaimsNode)):
         pages_with_list(app.env).add(app.env.docname)
