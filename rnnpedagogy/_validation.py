@@ -1,9 +1,167 @@
-"""Checks of what a caller passes in: messages name the argument, its value, what is allowed."""
+"""Checks of what a caller passes in: messages name the argument, its value, what is allowed.
 
-from collections.abc import Iterable
+A check takes the name of an argument and its value, and returns the value, or raises. `takes` puts
+checks in front of a function.
+"""
+
+import inspect
+import os
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial, wraps
 from numbers import Integral
 
 import numpy as np
+from autograd.extend import Box
+from autograd.tracer import getval
+
+
+def takes(**checks):
+    """Let a function, or the making of a class, begin with checks of its arguments by name.
+
+    What a check returns is what the function gets. An argument that is not given, and None where
+    that is the default, is not checked.
+    """
+
+    def decorate(function):
+        if inspect.isclass(function):
+            function.__init__ = decorate(function.__init__)
+            return function
+        signature = inspect.signature(function)
+        optional = {one.name for one in signature.parameters.values() if one.default is None}
+
+        @wraps(function)
+        def checked(*args, **kwargs):
+            given = signature.bind(*args, **kwargs)
+            for name, value in given.arguments.items():
+                if name in checks and not (value is None and name in optional):
+                    given.arguments[name] = checks[name](name, value)
+            return function(*given.args, **given.kwargs)
+
+        return checked
+
+    return decorate
+
+
+def having(methods, what):
+    """A check of objects that can do something: ``methods`` by their names, ``what`` they are."""
+
+    def check(name, value):
+        names = methods.split()
+        if isinstance(value, type) or not all(hasattr(value, one) for one in names):
+            raise TypeError(f"{name} must be {what}, got {value!r}")
+        return value
+
+    return check
+
+
+a_cell = having("step param_shapes check_params", "a cell, such as LSTM(2, 8)")
+a_cost = having("cell step_by_step check_params", "a Cost")
+a_system = having("run linearise", "a system, such as a Map or a CellMap")
+an_objective = having("batches gradient", "an objective, such as Sequences(cost)")
+an_optimiser = having("init update", "an optimiser, such as Adam()")
+
+
+def an_instance(kind):
+    """A check of objects of one class."""
+
+    def check(name, value):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, got {value!r}")
+        return value
+
+    return check
+
+
+def a_function(name, value):
+    """Return ``value``, or raise if it cannot be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {value!r}")
+    return value
+
+
+def a_path(name, value):
+    """Return ``value``, or raise if it is not the name of a file."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(f"{name} must be a path, got {value!r}")
+    return value
+
+
+def a_collection(name, value):
+    """Return ``value``, or raise if it is a text or not something that holds values."""
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise TypeError(f"{name} must be a collection, got {value!r}")
+    return value
+
+
+def all_of(check):
+    """A check of collections, all of whose values pass a check; they are returned as a tuple."""
+
+    def check_all(name, values):
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(f"{name} must be a collection, got {values!r}")
+        return tuple(check(name, value) for value in values)
+
+    return check_all
+
+
+def pair_of(check):
+    """A check of two values, both of which pass a check."""
+
+    def check_both(name, values):
+        found = all_of(check)(name, values)
+        if len(found) != 2:
+            raise ValueError(f"{name} must be two numbers, got {values!r}")
+        return found
+
+    return check_both
+
+
+def parameters(name, value):
+    """Return ``value``, or raise if it is not a dictionary; the cell checks what is in it."""
+    if not isinstance(getval(value), Mapping):
+        raise TypeError(f"{name} must be a dictionary of arrays, got {value!r}")
+    return value
+
+
+def arrays_by_name(name, value):
+    """Return ``value``, or raise if it is not a dictionary of arrays of numbers, or is empty."""
+    for key, array in getval(parameters(name, value)).items():
+        float_array(f"{name}[{key!r}]", array)
+    if not value:
+        raise ValueError(f"{name} must hold at least one array, got {value!r}")
+    return value
+
+
+def number_array(name, value):
+    """Return ``value`` as an array, or raise if it does not hold finite real numbers."""
+    array = _as_array(name, value)
+    if array.dtype.kind not in "fiu" or not array.ndim:
+        raise TypeError(f"{name} must be an array of numbers, got {value!r}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array}")
+    return array
+
+
+def float_array(name, value):
+    """Return ``value``, also traced or complex, or raise if it is not an array of numbers."""
+    array = _as_array(name, getval(value))
+    if array.dtype.kind not in "fiuc":
+        raise TypeError(f"{name} must be an array of numbers, got {value!r}")
+    return value if isinstance(value, Box) else array
+
+
+def finite(name, value, *, above=-np.inf):
+    """Return ``value`` as a float, or raise if it is not one finite number above ``above``."""
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "fiu" or not above < array < np.inf:
+        least = "" if above == -np.inf else f" above {above}"
+        raise ValueError(f"{name} must be a finite number{least}, got {value!r}")
+    return float(array)
+
+
+def at_most(name, value):
+    """Return ``value`` as a float, or raise if it is not a number of at least 0, or infinity."""
+    return np.inf if isinstance(value, float) and value == np.inf else non_negative(name, value)
 
 
 def positive_integer(name, value, *, minimum=1):
@@ -128,3 +286,7 @@ def _check_shape(name, got, expected):
         text += "," if len(expected) == 1 else ""
         least = f" with {' and '.join(empty)} at least 1" if empty else ""
         raise ValueError(f"got {name} of shape {got}, expected ({text}){least}")
+
+
+positive = partial(finite, above=0)
+natural_number = partial(positive_integer, minimum=0)

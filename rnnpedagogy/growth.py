@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from rnnpedagogy._validation import choice, real_array
+from rnnpedagogy._validation import choice, finite, number_array, real_array, takes
 
 CONFIDENCE = 0.95  # that an interval covers the rate
 
@@ -36,6 +36,7 @@ class GrowthFit:
     lengths: np.ndarray
 
 
+@takes(lengths=number_array, log_values=number_array, start=finite)
 def growth_rate(lengths, log_values, *, model="exponential", start=None):
     r"""How fast a quantity grows with the sequence length, by least squares.
 
@@ -68,9 +69,8 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None):
         If fewer than three different lengths remain, a length is not positive or a value not
         finite.
     """
-    lengths = real_array("lengths", np.asarray(lengths, dtype=float), shape=("k",))
-    log_values = np.asarray(log_values, dtype=float)
-    log_values = real_array("log_values", log_values, shape=lengths.shape)
+    lengths = real_array("lengths", lengths.astype(float), shape=("k",))
+    log_values = real_array("log_values", log_values.astype(float), shape=lengths.shape)
     choice("model", model, ("exponential", "power"))
     if lengths.min() <= 0:
         raise ValueError(f"lengths must be positive, got {lengths.min()}")

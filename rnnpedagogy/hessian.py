@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import parameter_names, positive_integer, real_array
+from rnnpedagogy._validation import (
+    a_cost,
+    a_function,
+    generator,
+    non_negative,
+    parameter_names,
+    parameters,
+    positive_integer,
+    real_array,
+    takes,
+)
 from rnnpedagogy._vectors import hessian_products, norm_of, shapes_of, vectors_of
 from rnnpedagogy.gradients import bptt
 
@@ -47,6 +57,7 @@ class Lanczos:
         return norm if norm.ndim else float(norm)
 
 
+@takes(operator=a_function, start=real_array, max_steps=positive_integer, tolerance=non_negative)
 def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     r"""Extreme eigenvalues of a symmetric operator, or a batch, from products with vectors.
 
@@ -86,7 +97,6 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     True True -3.0
     """
     start = real_array("start", start, shape=(..., "d"))
-    max_steps = positive_integer("max_steps", max_steps)
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must lie between 0 and 1, got {tolerance}")
     size = norm_of(start)[..., np.newaxis]
@@ -127,6 +137,13 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     )
 
 
+@takes(
+    cost=a_cost,
+    params=parameters,
+    rng=generator,
+    max_steps=positive_integer,
+    tolerance=non_negative,
+)
 def hessian_spectrum(cost, params, rng, *, names=None, max_steps=100, tolerance=1e-8):
     """Extreme eigenvalues of ``∇²V(θ)`` by `lanczos` on exact Hessian-vector products.
 
@@ -159,6 +176,7 @@ def hessian_spectrum(cost, params, rng, *, names=None, max_steps=100, tolerance=
     return lanczos(operator, start, max_steps=max_steps, tolerance=tolerance)
 
 
+@takes(cost=a_cost, params=parameters)
 def gradient_norms(cost, params, *, names=None):
     """``‖∇V(θ)‖₂`` of each parameter set of a batch.
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import choice, generator, non_negative, positive_integer, real_array
+from rnnpedagogy._validation import (
+    a_function,
+    arrays_by_name,
+    choice,
+    finite,
+    generator,
+    non_negative,
+    parameters,
+    positive_integer,
+    real_array,
+    takes,
+)
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import bptt
 from rnnpedagogy.rollout import SHORTEST
@@ -15,6 +26,7 @@ RESOLVED = 0.02  # largest relative change that counts as none when a grid is re
 FLOATS = 2**21  # numbers that a batch of points may have in memory at once, about
 
 
+@takes(params=arrays_by_name, rng=generator)
 def random_direction(params, rng, *, scale="each"):
     r"""A random direction in parameter space, as large as the parameters themselves.
 
@@ -52,7 +64,6 @@ def random_direction(params, rng, *, scale="each"):
     H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, Visualizing the loss landscape of neural nets,
     NeurIPS 2018; there filter by filter instead of array by array.
     """
-    generator("rng", rng)
     choice("scale", scale, ("each", "all"))
     params = _check_arrays("params", params)
     typical = _norm(params.values()) / math.sqrt(sum(array.size for array in params.values()) or 1)
@@ -99,6 +110,7 @@ class LineProfile:
     slopes: np.ndarray | None
 
 
+@takes(params=parameters, direction=parameters)
 def cost_along_line(cost, params, direction, steps, *, slopes=False):
     r"""The cost along a line of parameter space, and its slope.
 
@@ -151,6 +163,7 @@ def cost_along_line(cost, params, direction, steps, *, slopes=False):
     return LineProfile(steps, values, slopes)
 
 
+@takes(params=parameters, first=parameters, second=parameters)
 def cost_on_plane(cost, params, first, second, xs, ys):
     r"""The cost on a plane of parameter space, :math:`V(\theta + x\,d_1 + y\,d_2)`.
 
@@ -265,6 +278,7 @@ def total_variation(values):
     return np.abs(np.diff(values, axis=0)).sum(axis=0)
 
 
+@takes(total_variation=non_negative, span=non_negative)
 def minima_bound(total_variation, span):
     r"""How many local minima a function must have inside an interval: Proposition M.
 
@@ -290,8 +304,6 @@ def minima_bound(total_variation, span):
     ValueError
         If a function varies that has no span.
     """
-    span = non_negative("span", span)
-    total_variation = non_negative("total_variation", total_variation)
     if span == 0:
         if total_variation > 0:
             raise ValueError(f"span must be positive if the variation is, got {span}")
@@ -327,6 +339,7 @@ class MinimaCount:
     slope_integral: float | None
 
 
+@takes(function=a_function, low=finite, high=finite)
 def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1):
     r"""Count the local minima of a function on an interval, refining the grid until it is resolved.
 

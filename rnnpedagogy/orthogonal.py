@@ -4,10 +4,11 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.tracer import getval
 
-from rnnpedagogy._validation import real_array
+from rnnpedagogy._validation import float_array, real_array, takes
 from rnnpedagogy.cells import ACTIVATIONS, Elman, absolute, linear
 
 
+@takes(entries=float_array)
 def skew_matrix(entries):
     r"""The skew-symmetric matrix :math:`S = -S^\mathsf{T}` with given entries above the diagonal.
 
@@ -33,6 +34,7 @@ def skew_matrix(entries):
     return entries[..., place] * sign.astype(entries.dtype)
 
 
+@takes(A=float_array)
 def expm(A):
     r"""The exponential :math:`e^A = \sum_k A^k / k!`, by scaling and squaring of its series.
 
@@ -66,6 +68,8 @@ def expm(A):
            [0., 1.]])
     """
     values = getval(A)
+    if values.ndim < 2 or values.shape[-1] != values.shape[-2] or not np.isfinite(values).all():
+        raise ValueError(f"A must hold finite square matrices, got shape {values.shape}: {values}")
     norm = np.abs(values).sum(axis=-2).max(initial=0.0)
     squarings = max(0, int(np.ceil(np.log2(2 * norm)))) if norm > 0 else 0
     A = A / 2**squarings
@@ -198,6 +202,7 @@ def _rotation(S):
     return _exponential(*basis).astype(S.dtype), lambda G: _adjoint(*basis, G).astype(G.dtype)
 
 
+@takes(z=float_array, bias=float_array)
 def modrelu(z, bias):
     r"""The function :math:`\operatorname{sign}(z) \max(|z| + b, 0)`.
 

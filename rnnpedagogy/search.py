@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import parameter_names, positive_integer, real_array
+from rnnpedagogy._validation import (
+    a_cost,
+    a_function,
+    generator,
+    natural_number,
+    parameter_names,
+    parameters,
+    positive_integer,
+    real_array,
+    takes,
+)
 from rnnpedagogy._vectors import hessian_products, norm_of, shapes_of, vectors_of
 from rnnpedagogy.cells import unflatten
 from rnnpedagogy.gradients import bptt
@@ -34,6 +44,16 @@ class Supremum:
     history: np.ndarray
 
 
+@takes(
+    function=a_function,
+    sample=a_function,
+    project=a_function,
+    rng=generator,
+    starts=positive_integer,
+    rounds=natural_number,
+    tries=positive_integer,
+    keep=positive_integer,
+)
 def supremum(function, sample, project=None, *, rng, starts=256, rounds=100, keep=8, tries=16):
     """A lower estimate of the supremum of a function over a region, by sampling and ascent.
 
@@ -70,10 +90,7 @@ def supremum(function, sample, project=None, *, rng, starts=256, rounds=100, kee
     ValueError, TypeError
         If a value is NaN or ``+∞``.
     """
-    starts = positive_integer("starts", starts)
-    rounds = positive_integer("rounds", rounds, minimum=0)
     keep = min(positive_integer("keep", keep), starts)
-    tries = positive_integer("tries", tries)
 
     def evaluate(points):
         values = np.asarray(function(points))
@@ -127,6 +144,7 @@ def _directions(points, spread, tries, rng):
     return np.choose(kind, [anywhere, anywhere * coordinate, to_another * length])
 
 
+@takes(cost=a_cost, params=parameters)
 def largest_decreasing_step(cost, params, *, names=None):
     r"""The step of gradient descent below which the cost is smaller than before.
 

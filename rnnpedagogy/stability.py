@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import non_negative, real_array
+from rnnpedagogy._validation import float_array, non_negative, parameters, real_array, takes
 from rnnpedagogy.cells import LSTM
 
 GATES = "ifgo"  # the order of the blocks of H rows
@@ -71,12 +71,14 @@ class Certificate:
     cell_bound: np.ndarray
     weight: np.ndarray
 
+    @takes(state=float_array, other=float_array)
     def distance(self, state, other):
         """The norm ``max(‖Δh‖_∞, ‖Δc‖_∞ / w)`` of the difference of states, shape ``(…, 2H)``."""
         h, c = np.split(np.abs(np.subtract(state, other)), 2, axis=-1)
         return np.maximum(h.max(axis=-1), c.max(axis=-1) / self.weight)
 
 
+@takes(params=parameters, input_bound=non_negative)
 def contraction_certificate(params, *, input_bound=1.0):
     r"""Certify that an LSTM network contracts for all inputs of bounded size.
 
@@ -103,7 +105,6 @@ def contraction_certificate(params, *, input_bound=1.0):
     The conditions of J. Miller, M. Hardt, Stable recurrent models, ICLR 2019, section 2.2, are of
     this kind; the matrix, its rate and the bias in ``φ`` are the book's own (C6.1).
     """
-    input_bound = non_negative("input_bound", input_bound)
     W_hh, W_ih, bias = _by_gate(params)
     size = {gate: _row_sums(W_hh[gate]).max(axis=-1) for gate in GATES}
     largest = _row_sums(W_hh["f"]) + input_bound * _row_sums(W_ih["f"]) + bias["f"]
@@ -131,6 +132,7 @@ def contraction_certificate(params, *, input_bound=1.0):
     )
 
 
+@takes(params=parameters)
 def project_stable_lstm(params):
     r"""Scale rows of an LSTM's weights into the published region of stable networks.
 

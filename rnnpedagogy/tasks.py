@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import float_type, positive_integer
+from rnnpedagogy._validation import (
+    a_cell,
+    a_collection,
+    all_of,
+    float_type,
+    generator,
+    parameters,
+    positive_integer,
+    takes,
+)
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.rollout import outputs, rollout
 
@@ -38,6 +47,7 @@ class Task:
         return Cost(cell, self.inputs, self.targets, loss=self.loss, at=self.at)
 
 
+@takes(cell=a_cell, params=parameters)
 def accuracy(cell, params, *tasks):
     """The share of sequences that a network classifies correctly at the last step.
 
@@ -61,6 +71,7 @@ def accuracy(cell, params, *tasks):
     return float(np.mean(shares))
 
 
+@takes(rng=generator, sequences=positive_integer, length=positive_integer)
 def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
     r"""A constant input ``ω``, to be turned into :math:`y_t = \sin(\omega t)`, ``t = 1, …, N``.
 
@@ -87,8 +98,6 @@ def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
     ----------
     Ribeiro et al., AISTATS 2020, the task of sine generation.
     """
-    sequences = positive_integer("sequences", sequences)
-    length = positive_integer("length", length)
     dtype = float_type("dtype", dtype)
     draw = np.linspace if rng is None else rng.uniform
     frequencies = draw(np.pi / 16, np.pi / 8, sequences)
@@ -97,6 +106,7 @@ def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
     return Task(inputs.astype(dtype), targets.astype(dtype), "squared error", "all", 1)
 
 
+@takes(rng=generator, sequences=positive_integer, windows=all_of(a_collection))
 def symbol_classification(
     rng, *, sequences=1000, length=200, windows=((9, 19), (39, 49)), dtype=np.float64
 ):
@@ -131,7 +141,6 @@ def symbol_classification(
     Ribeiro et al., AISTATS 2020, after the sequence classification of Hochreiter and Schmidhuber
     (1997).
     """
-    sequences = positive_integer("sequences", sequences)
     edges = [positive_integer("windows", edge, minimum=0) for pair in windows for edge in pair]
     starts, stops = edges[::2], edges[1::2]
     pairs = {len(window) for window in windows} == {2}
@@ -155,6 +164,7 @@ def symbol_classification(
     )
 
 
+@takes(rng=generator, sequences=all_of(positive_integer))
 def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
     """Independent parts of `symbol_classification`, say for training, validation and test.
 

@@ -186,7 +186,7 @@ def test_the_spectrum_is_that_of_the_whole_hessian(kind, loss):
             np.ones(3),
             {"tolerance": np.nan},
             ValueError,
-            "tolerance must lie between 0 and 1, got n",
+            "tolerance must be a finite number of at least 0, got nan",
         ),
     ],
 )

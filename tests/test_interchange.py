@@ -179,7 +179,7 @@ def test_parameters_that_are_not_one_set_are_refused():
 
 @pytest.mark.parametrize(
     "cell",
-    [OrthogonalRNN(2, 3), Stack(LSTM(2, 3), OrthogonalRNN(3, 3)), None],
+    [OrthogonalRNN(2, 3), Stack(LSTM(2, 3), OrthogonalRNN(3, 3))],
 )
 def test_cells_that_torch_does_not_have_are_refused(cell):
     with pytest.raises(TypeError, match="cell must be an Elman, LSTM or GRU, or a Stack of them"):

@@ -1018,7 +1018,7 @@ def test_importing_the_module_does_not_import_the_bar():
         ({"epochs": -1}, ValueError, "epochs must be an integer of at least 0, got -1"),
         ({"rng": 3}, TypeError, r"rng must be a numpy\.random\.Generator, got 3"),
         ({"rate": -1.0}, ValueError, "rate must be a finite number of at least 0, got -1.0"),
-        ({"clip": -1.0}, ValueError, "clip must be a finite number of at least 0, got -1.0"),
+        ({"clip": -1.0}, ValueError, "clip must be a finite number above 0, got -1.0"),
         ({"patience": 0}, ValueError, "patience must be a positive integer, got 0"),
         ({"patience": 2}, ValueError, "patience needs validate, got patience=2 without it"),
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be a positive integer, got 0"),

@@ -6,8 +6,6 @@ run. Cells with fast code replace `Cell.forward` and `Cell.backward` and what pr
 hold both equal to rounding.
 """
 
-from collections.abc import Mapping
-
 import autograd.numpy as anp
 import numpy as np
 from autograd import make_vjp
@@ -18,8 +16,10 @@ from rnnpedagogy._validation import (
     broadcast_shapes,
     float_type,
     generator,
+    parameters,
     positive_integer,
     real_array,
+    takes,
 )
 
 #: What a cell says of itself, and the code that may say the same in a faster way.
@@ -104,6 +104,7 @@ class Cell:
         output_size = positive_integer("output_size", output_size)
         return {"weight_ho": (output_size, self.hidden_size), "bias_o": (output_size,)}
 
+    @takes(rng=generator, output_size=positive_integer)
     def init_params(self, rng, *, output_size=None, dtype=np.float64):
         """Draw all parameters from the uniform distribution on ``[−1/√H, 1/√H]``.
 
@@ -130,6 +131,7 @@ class Cell:
             for name, shape in self.param_shapes(output_size).items()
         }
 
+    @takes(params=parameters)
     def check_params(self, params):
         """Return the parameters as arrays and their common leading axes, or raise.
 
@@ -140,8 +142,6 @@ class Cell:
         ValueError, TypeError
             If a name is missing or unknown, a shape or dtype is wrong, or a value is not finite.
         """
-        if not isinstance(params, Mapping):
-            raise TypeError(f"params must be a dictionary of arrays, got {params!r}")
         output_size = None
         if "bias_o" in params:
             output_size = real_array("bias_o", params["bias_o"], shape=(..., "p")).shape[-1]

@@ -5,7 +5,10 @@ import math
 import autograd.numpy as anp
 import numpy as np
 
+from rnnpedagogy._validation import arrays_by_name, float_array, parameters, takes
 
+
+@takes(params=arrays_by_name)
 def flatten(params):
     """All parameters as one vector ``θ ∈ R^d``, in the order of the dictionary.
 
@@ -21,6 +24,7 @@ def flatten(params):
     return np.concatenate([np.ravel(array) for array in params.values()])
 
 
+@takes(vector=float_array, shapes=parameters)
 def unflatten(vector, shapes):
     """The inverse of `flatten`; leading axes of ``vector`` become leading axes of every parameter.
 

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnpedagogy._storage import digest
-from rnnpedagogy._validation import generator, non_negative, positive_integer, real_array
+from rnnpedagogy._validation import (
+    a_function,
+    a_path,
+    an_objective,
+    an_optimiser,
+    generator,
+    natural_number,
+    parameters,
+    positive,
+    positive_integer,
+    real_array,
+    takes,
+)
 from rnnpedagogy.cells import flatten, unflatten
 from rnnpedagogy.training.checkpoints import Checkpoint, describe
 from rnnpedagogy.training.optimisers import Adam, clip_by_global_norm
@@ -68,6 +80,19 @@ class Training:
     seconds: np.ndarray
 
 
+@takes(
+    objective=an_objective,
+    params=parameters,
+    epochs=natural_number,
+    rng=generator,
+    optimiser=an_optimiser,
+    clip=positive,
+    project=a_function,
+    validate=a_function,
+    patience=positive_integer,
+    checkpoint=a_path,
+    checkpoint_every=positive_integer,
+)
 def train(
     objective,
     params,
@@ -144,8 +169,6 @@ def train(
     RuntimeWarning
         If cost, gradient, parameters or validation are not finite any more: then training stops.
     """
-    epochs = positive_integer("epochs", epochs, minimum=0)
-    every = positive_integer("checkpoint_every", checkpoint_every)
     run = _Run(params, objective, rng, optimiser, rate, clip, project, validate, patience, record)
     saved = None if checkpoint is None else Checkpoint(checkpoint, run.settings())
     if saved is None or not saved.path.exists():
@@ -170,10 +193,10 @@ def train(
             run.theta = run.good
             break
         run.call_recorders()
-        if saved is not None and run.epoch % every == 0:
+        if saved is not None and run.epoch % checkpoint_every == 0:
             saved.write(run)
         show(found)
-    if saved is not None and not diverged and run.epoch % every:
+    if saved is not None and not diverged and run.epoch % checkpoint_every:
         saved.write(run)
     return run.result(stopped, diverged)
 
@@ -213,14 +236,11 @@ class _Run:
     record: Mapping
 
     def __post_init__(self):
-        generator("rng", self.rng)
         self.optimiser = Adam() if self.optimiser is None else self.optimiser
         self.rate = self.rate if callable(self.rate) else StepSchedule(self.rate, ())
-        self.clip = np.inf if self.clip is None else non_negative("clip", self.clip)
-        if self.patience is not None:
-            patience = positive_integer("patience", self.patience)
-            if self.validate is None:
-                raise ValueError(f"patience needs validate, got patience={patience} without it")
+        self.clip = np.inf if self.clip is None else self.clip
+        if self.patience is not None and self.validate is None:
+            raise ValueError(f"patience needs validate, got patience={self.patience} without it")
         self.record = {} if self.record is None else self.record
         if not isinstance(self.record, Mapping):
             raise TypeError(f"record must be a dictionary of recorders, got {self.record!r}")
@@ -340,7 +360,7 @@ class _Run:
 
 
 def _shapes_and_vector(params):
-    if not isinstance(params, Mapping) or not params:
+    if not params:
         raise TypeError(f"params must be a dictionary of arrays, got {params!r}")
     arrays = {name: real_array(f"params[{name!r}]", array) for name, array in params.items()}
     dtypes = {str(array.dtype) for array in arrays.values()}

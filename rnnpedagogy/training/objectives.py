@@ -1,11 +1,19 @@
 """Objectives: what `train` minimises, one batch at a time."""
 
 from rnnpedagogy._storage import digest
-from rnnpedagogy._validation import positive_integer, real_array
+from rnnpedagogy._validation import (
+    a_cost,
+    all_of,
+    an_objective,
+    positive_integer,
+    real_array,
+    takes,
+)
 from rnnpedagogy.costs import LOSSES, Cost
 from rnnpedagogy.gradients import bptt
 
 
+@takes(cost=a_cost, batch_size=positive_integer)
 class Sequences:
     """Mini-batches of the sequences of a cost, in a new random order in each epoch.
 
@@ -20,8 +28,7 @@ class Sequences:
 
     def __init__(self, cost, *, batch_size=None):
         self.cost, self.count = cost, _count_sequences(cost)
-        batch_size = self.count if batch_size is None else batch_size
-        self.batch_size = positive_integer("batch_size", batch_size)
+        self.batch_size = self.count if batch_size is None else batch_size
 
     def batches(self, rng):
         """Arrays of indices: a permutation of all sequences, cut into batches."""
@@ -44,6 +51,7 @@ class Sequences:
         return f"Sequences {self.batch_size} {cost.cell!r} {_loss_name(cost)} {cost.at} {data}"
 
 
+@takes(objectives=all_of(an_objective))
 class Mixture:
     """The batches of several objectives in one random order, say of sequences of several lengths.
 
@@ -54,7 +62,7 @@ class Mixture:
     """
 
     def __init__(self, objectives):
-        self.objectives = tuple(objectives)
+        self.objectives = objectives
 
     def batches(self, rng):
         """Pairs of an objective and a batch of it."""

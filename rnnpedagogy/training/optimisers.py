@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import fraction, non_negative
+from rnnpedagogy._validation import at_most, float_array, fraction, non_negative, pair_of, takes
 
 
+@takes(betas=pair_of(fraction), eps=non_negative)
 @dataclass(frozen=True)
 class Adam:
     r"""Steps of about the learning rate in every entry, from running means of gradients.
@@ -73,6 +74,7 @@ class Adam:
         return theta, {"mean": mean, "square": square, "steps": np.array(k)}
 
 
+@takes(gradient=float_array, largest=at_most)
 def clip_by_global_norm(gradient, largest):
     r"""Shorten a gradient that is too long, keeping its direction.
 

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rnnpedagogy._validation import non_negative, positive_integer
+from rnnpedagogy._validation import all_of, non_negative, positive_integer, takes
 
 
+@takes(rate=non_negative, milestones=all_of(positive_integer), factor=non_negative)
 @dataclass(frozen=True)
 class StepSchedule:
     """A learning rate that is multiplied by ``factor`` at each of the milestones.
@@ -25,12 +26,6 @@ class StepSchedule:
     rate: float
     milestones: Collection
     factor: float = 0.1
-
-    def __post_init__(self):
-        non_negative("rate", self.rate)
-        non_negative("factor", self.factor)
-        for milestone in self.milestones:
-            positive_integer("milestones", milestone)
 
     def __call__(self, watched):
         passed = sum(milestone <= len(watched) for milestone in self.milestones)

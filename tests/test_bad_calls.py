@@ -1,0 +1,530 @@
+"""Every public function, called with every kind of wrong argument, says which argument is wrong.
+
+Functions are found in the pages of the reference, parameters in their signatures. What a parameter
+may be is told by its name, `KINDS`; what a function is called with otherwise, by `GOOD`. A new
+function or a parameter with a new name fails until it is in these tables, and then until it checks
+what it is given.
+"""
+
+import importlib
+import inspect
+import re
+import signal
+from functools import cache
+
+import numpy as np
+import pytest
+from rnnbook import figures
+from rnnbook.language import load_corpus
+from sources import all_modules, reference
+
+from rnnpedagogy.bounds import readout_bounds, step_bounds
+from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.costs import Cost
+from rnnpedagogy.dynamics import CellMap, Map, follow_branch
+from rnnpedagogy.stability import contraction_certificate
+from rnnpedagogy.training import Adam, Sequences
+
+LIMIT = 10  # seconds for a call that is refused
+CELL, LSTM_CELL = Elman(2, 3), LSTM(1, 2)
+PARAMS = CELL.init_params(np.random.default_rng(0), output_size=1)
+LSTM_PARAMS = LSTM_CELL.init_params(np.random.default_rng(0))
+INPUTS, TARGETS = np.zeros((4, 2, 2)), np.ones((4, 2, 1))
+COST = Cost(CELL, INPUTS, TARGETS)
+SYSTEM = CellMap(Elman(1, 2), Elman(1, 2).init_params(np.random.default_rng(1)))
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+# What is wrong for each kind of argument.
+
+RAGGED = [[1.0, 2.0], [3.0]]
+WRONG = {
+    "generator": [None, 0, "seed", 1.5, np.random, object()],
+    "cell": [None, "LSTM", 3, Elman, {}, object()],
+    "params": [None, "weights", 3, [], {}, {"weight_hh": "large"}, {"nothing": np.ones(2)}],
+    "cost": [None, 1.0, "squared error", {}, CELL, object()],
+    "system": [None, 3, "a map", np.tanh, {}, object()],
+    "real array": [None, "text", object(), RAGGED, np.array(["a"]), {}, np.nan, 1j],
+    "numbers": [None, "text", object(), RAGGED, np.array(["a"]), {}],
+    "arrays": [None, "weights", 3, [], {}, {"weight_hh": "large"}],
+    "limit": [None, "1", np.nan, -1.0, [1.0, 2.0], 1j, {}, object()],
+    "integers": [None, "text", object(), RAGGED, np.array([0.5]), {}, [-1], np.nan],
+    "count": [None, "3", 0, -1, 1.5, np.nan, np.inf, True, [2], object()],
+    "steps": [None, "3", -1, 1.5, np.nan, np.inf, True, [2], object()],
+    "number": [None, "1", np.nan, [1.0, 2.0], 1j, {}, object()],
+    "positive": [None, "1", np.nan, -1.0, np.inf, [1.0, 2.0], 1j, {}, object()],
+    "callable": [None, 3, "f", [], object()],
+    "choice": [None, "nonsense", 3, [], object()],
+    "text": [None, "", 3, [], object()],
+    "path": [None, 3, [], object()],
+    "dtype": ["text", np.int64, np.complex128, 3, object()],
+    "objective": [None, 3, "cost", {}, np.tanh, object()],
+    "mapping": [None, 3, "text", [1], object()],
+    "collection": [None, 3, object()],
+    "flag": [],
+    "bounds": [None, 1.0, "tight", {}, object()],
+    "bifurcation": [None, 1.0, "fold", {}, object()],
+    "pair": [None, 1, "xy", (1,), (0, 1, 2), ("a", "b"), object()],
+    "counts": [None, 3, "text", (), (0, 1), (1.5,), object()],
+    "objectives": [None, 3, [], [3], object()],
+    "optimiser": ["adam", 3, Adam, object()],
+    "figure": [None, 3, "figure", object()],
+    "source": [None, 3, "text", np, object()],
+    "corpus": [None, 3, "grammar", object()],
+}
+
+# What kind each parameter is, by its name.
+
+KINDS = {
+    "generator": "rng",
+    "cell": "cell",
+    "params": "params",
+    "cost": "cost",
+    "system": "system",
+    "objective": "objective",
+    "real array": "state states start starts point vector direction first second A S G z bias entries "
+    "weight x y xs ys values inputs targets jacobians signal log_values frequencies hidden",
+    "integers": "lengths",
+    "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries period "
+    "largest_period batch_size checkpoint_every blocks exponents interval length patience "
+    "vocabulary sequences points depth",
+    "steps": "steps transient epochs",
+    "positive": "tolerance slow merge safety rate clip largest factor eps input_bound error "
+    "distance weight_hh weight_ih weight_ho step span total_variation phi dropout",
+    "number": "low high value",
+    "callable": "function operator sample project validate observe family gradient draw",
+    "choice": "activation loss at scale model name",
+    "text": "alt title identifier statement",
+    "mapping": "record state_dict sliders",
+    "path": "checkpoint folder",
+    "dtype": "dtype",
+    "collection": "names milestones",
+    "flag": "slopes initial_state to_end progress force docstring raster",
+}
+KIND_OF = {name: kind for kind, names in KINDS.items() for name in names.split()}
+
+
+def square(w):
+    """A family of maps of one variable, for any array of values of its parameter."""
+    return Map(lambda x: np.asarray(w)[..., np.newaxis] * x * (1 - x))
+
+
+@cache
+def fold():
+    return follow_branch(square, 2.0, np.array([0.5]), low=1.5, high=3.2).bifurcations[0]
+
+
+# What each public function is called with, apart from the argument that is wrong. A pair is a value
+# and its kind, where the name of the parameter does not tell the kind.
+
+STEP = step_bounds(Elman(1, 2), weight_hh=0.9, inputs=1.0)
+READOUT = readout_bounds(Elman(1, 2), weight_ho=1.0)
+NET = {"cell": CELL, "params": PARAMS}
+SQUARE = np.array([[0.5, 0.1], [0.0, 0.5]])
+FOUND = {"cost": COST, "params": PARAMS}
+SYMBOL_CELL = Elman(6, 3)
+SYMBOL_PARAMS = SYMBOL_CELL.init_params(np.random.default_rng(2), output_size=4)
+NETWORK_OF_ONE = {"cell": Elman(1, 2), "params": Elman(1, 2).init_params(rng(), output_size=1)}
+TORCH = {
+    "weight_ih_l0": np.ones((2, 1), np.float32),
+    "weight_hh_l0": np.ones((2, 2), np.float32),
+    "bias_ih_l0": np.ones(2, np.float32),
+    "bias_hh_l0": np.ones(2, np.float32),
+}
+CORPUS = load_corpus("grammar", vocabulary=50)
+RECORDER = {
+    "cell": CELL,
+    "inputs": np.zeros((1, 2)),
+    "starts": np.zeros((2, 3)),
+    "steps": 3,
+    "transient": 2,
+}
+
+
+def calls():
+    """Functions and classes by full name, with arguments that are right."""
+    return {
+        "rnnpedagogy.cells": {
+            "Elman": {"input_size": (1, "steps"), "hidden_size": 2, "activation": "tanh"},
+            "LSTM": {"input_size": (1, "steps"), "hidden_size": 2},
+            "GRU": {"input_size": (1, "steps"), "hidden_size": 2},
+            "flatten": {"params": (PARAMS, "arrays")},
+            "unflatten": {
+                "vector": np.zeros(4),
+                "shapes": ({"a": (2,), "b": (2, 1)}, "mapping"),
+            },
+        },
+        "rnnpedagogy.rollout": {
+            "rollout": NET | {"state": np.zeros((2, 3)), "inputs": INPUTS},
+            "outputs": NET | {"states": np.zeros((4, 3))},
+        },
+        "rnnpedagogy.costs": {
+            "Cost": {
+                "cell": CELL,
+                "inputs": INPUTS,
+                "targets": TARGETS,
+                "state": np.zeros((2, 3)),
+                "loss": "squared error",
+                "at": "all",
+            },
+        },
+        "rnnpedagogy.jacobians": {
+            "state_jacobians": NET | {"state": np.zeros((2, 3)), "inputs": INPUTS},
+            "jacobian_products": {"jacobians": np.zeros((4, 2, 2))},
+        },
+        "rnnpedagogy.gradients": {
+            "bptt": FOUND | {"checkpoint": (False, "flag")},
+            "rtrl": FOUND,
+            "hessian_vector_product": FOUND | {"vector": (PARAMS, "params")},
+        },
+        "rnnpedagogy.textbook": {
+            "bptt": FOUND,
+            "rtrl": FOUND,
+            "hessian_vector_product": FOUND | {"vector": (PARAMS, "params")},
+        },
+        "rnnpedagogy.gradient_check": {
+            "check_gradient": FOUND | {"rng": rng(), "gradient": None, "safety": 10.0},
+        },
+        "rnnpedagogy.bounds": {
+            "step_bounds": {
+                "cell": Elman(1, 2),
+                "weight_hh": 0.9,
+                "weight_ih": 1.0,
+                "bias": (0.1, "positive"),
+                "inputs": (1.0, "positive"),
+                "state": (1.0, "positive"),
+                "names": ["bias"],
+            },
+            "readout_bounds": {
+                "cell": Elman(1, 2),
+                "weight_ho": 1.0,
+                "state": (1.0, "positive"),
+                "names": ["bias"],
+            },
+            "cost_bounds": {
+                "step": (STEP, "bounds"),
+                "readout": (READOUT, "bounds"),
+                "error": 1.0,
+                "lengths": np.arange(1, 5),
+            },
+        },
+        "rnnpedagogy.hessian": {
+            "lanczos": {"operator": lambda v: 2 * v, "start": np.ones(3), "max_steps": 2}
+            | {"tolerance": 1e-8},
+            "hessian_spectrum": FOUND
+            | {"rng": rng(), "names": None, "max_steps": 2}
+            | {"tolerance": 1e-8},
+            "gradient_norms": FOUND | {"names": None},
+        },
+        "rnnpedagogy.search": {
+            "supremum": {
+                "function": lambda x: -(x**2).sum(axis=-1),
+                "sample": lambda rng, size: rng.normal(size=(size, 2)),
+                "project": None,
+                "rng": rng(),
+                "starts": (4, "count"),
+                "rounds": (2, "steps"),
+                "keep": 2,
+                "tries": 2,
+            },
+            "largest_decreasing_step": FOUND | {"names": None},
+        },
+        "rnnpedagogy.growth": {
+            "growth_rate": {
+                "lengths": (np.arange(1.0, 6.0), "real array"),
+                "log_values": np.arange(5.0) ** 1.1,
+                "model": "exponential",
+                "start": (1.0, "number"),
+            },
+        },
+        "rnnpedagogy.landscape": {
+            "random_direction": {"params": (PARAMS, "arrays"), "rng": rng(), "scale": "each"},
+            "cost_along_line": FOUND
+            | {"direction": (PARAMS, "params"), "steps": (np.zeros(3), "real array")},
+            "cost_on_plane": FOUND
+            | {"first": (PARAMS, "params"), "second": (PARAMS, "params")}
+            | {"xs": np.zeros(3), "ys": np.zeros(2)},
+            "local_minima": {"values": np.zeros(5)},
+            "total_variation": {"values": np.zeros(5)},
+            "minima_bound": {"total_variation": 3.0, "span": 1.0},
+            "count_minima": {
+                "function": lambda x: (x**2, 2 * x),
+                "low": -1.0,
+                "high": 1.0,
+                "points": 5,
+                "max_points": 9,
+            },
+        },
+        "rnnpedagogy.dynamics": {
+            "Map": {"step": (np.tanh, "callable"), "jacobian": (None, "callable")},
+            "CellMap": {"cell": Elman(1, 2), "params": SYSTEM.params, "inputs": np.zeros(1)},
+            "lyapunov_spectrum": {"system": SYSTEM, "state": np.zeros(2), "steps": (20, "count")}
+            | {"transient": 2, "exponents": 1, "interval": 1, "blocks": 2, "rng": rng()},
+            "orbit_diagram": {
+                "family": square,
+                "values": np.array([2.0, 2.5]),
+                "state": np.array([0.5]),
+                "steps": (4, "count"),
+                "transient": 4,
+                "follow": (None, "choice"),
+            },
+            "is_stable": {"system": SYSTEM, "point": np.zeros(2), "period": 1, "tolerance": 1e-6},
+            "find_fixed_points": {"system": SYSTEM, "starts": np.zeros((2, 2)), "tolerance": 1e-9}
+            | {"slow": 0.1, "iterations": 5, "merge": 1e-5},
+            "find_cycles": {"system": SYSTEM, "starts": np.zeros((2, 2)), "period": 2}
+            | {"tolerance": 1e-9, "iterations": 5, "merge": 1e-5},
+            "follow_branch": {
+                "family": square,
+                "value": 2.0,
+                "state": np.array([0.5]),
+                "step": 0.05,
+                "points": 3,
+                "low": 1.5,
+                "high": 2.5,
+                "direction": ("both", "choice"),
+                "period": 1,
+            },
+            "switch_branch": {"family": square, "bifurcation": (fold(), "bifurcation")}
+            | {"distance": 0.01},
+            "identify_attractors": {"system": SYSTEM, "starts": np.zeros((2, 2))}
+            | {"transient": 20, "steps": (20, "count"), "largest_period": 4, "tolerance": 1e-6},
+            "basins_of_attraction": {
+                "system": SYSTEM,
+                "x": np.linspace(-1, 1, 3),
+                "y": np.linspace(-1, 1, 2),
+                "at": (None, "real array"),
+                "axes": ((0, 1), "pair"),
+                "transient": 20,
+                "steps": (20, "count"),
+            },
+            "oscillation": {"signal": np.sin(np.arange(50.0))[:, np.newaxis], "transient": 2},
+            "free_oscillation": NETWORK_OF_ONE
+            | {"frequencies": np.array([0.3]), "state": None, "steps": (20, "count")}
+            | {"transient": 5},
+        },
+        "rnnpedagogy.tasks": {
+            "sine_generation": {"rng": rng(), "sequences": 2, "length": 10, "dtype": np.float64},
+            "symbol_classification": {
+                "rng": rng(),
+                "sequences": 2,
+                "length": 60,
+                "windows": (((9, 19), (39, 49)), "collection"),
+                "dtype": np.float64,
+            },
+            "symbol_splits": {"rng": rng(), "sequences": ((5, 5), "counts")},
+            "accuracy": {"cell": SYMBOL_CELL, "params": SYMBOL_PARAMS},
+        },
+        "rnnpedagogy.stability": {
+            "contraction_certificate": {"params": LSTM_PARAMS, "input_bound": 1.0},
+            "project_stable_lstm": {"params": LSTM_PARAMS},
+            "project_contracting_lstm": {"params": LSTM_PARAMS, "input_bound": 1.0, "phi": 0.6},
+        },
+        "rnnpedagogy.orthogonal": {
+            "skew_matrix": {"entries": np.ones(3)},
+            "expm": {"A": SQUARE},
+            "expm_skew": {"S": SQUARE - SQUARE.T},
+            "expm_skew_adjoint": {"S": SQUARE - SQUARE.T, "G": SQUARE},
+            "modrelu": {"z": (np.ones(2), "numbers"), "bias": (np.ones(2), "numbers")},
+            "OrthogonalRNN": {
+                "input_size": (1, "steps"),
+                "hidden_size": 2,
+                "activation": "modrelu",
+            },
+        },
+        "rnnpedagogy.training": {
+            "Sequences": {"cost": COST, "batch_size": None},
+            "Mixture": {"objectives": ([Sequences(COST)], "objectives")},
+            "Adam": {"betas": ((0.9, 0.999), "pair"), "eps": 1e-8},
+            "clip_by_global_norm": {"gradient": (np.ones(3), "numbers"), "largest": (1.0, "limit")},
+            "StepSchedule": {"rate": 0.1, "milestones": [3], "factor": 0.1},
+            "OrbitRecorder": RECORDER | {"epochs": (None, "collection")},
+            "ExponentRecorder": RECORDER | {"epochs": (None, "collection")},
+            "train": {
+                "objective": Sequences(COST),
+                "params": PARAMS,
+                "epochs": 1,
+                "rng": rng(),
+                "optimiser": (None, "optimiser"),
+                "rate": 1e-3,
+                "clip": None,
+                "project": None,
+                "validate": None,
+                "patience": None,
+                "record": None,
+                "checkpoint": None,
+                "checkpoint_every": 1,
+                "progress": False,
+            },
+        },
+        "rnnpedagogy.interchange": {
+            "from_torch": {"cell": Elman(1, 2), "state_dict": (TORCH, "mapping")},
+            "to_torch": {"cell": Elman(1, 2), "params": SYSTEM.params},
+        },
+        "rnnbook.figures": {
+            "figure": {"width": (5.0, "positive"), "height": (3.0, "positive")},
+            "show": {"fig": (figures.figure()[0], "figure"), "alt": "Four words at least."},
+        },
+        "rnnbook.sliders": {
+            "explore": {
+                "draw": lambda x: figures.figure()[0],
+                "name": ("x", "text"),
+                "values": ([1, 2], "collection"),
+                "alt": (lambda x: "Four words at least.", "callable"),
+                "label": (str, "callable"),
+                "start": None,
+            },
+            "panel": {
+                "draw": lambda x: figures.figure()[0],
+                "sliders": ({"x": (0.0, 1.0, 0.5)}, "mapping"),
+                "alt": (lambda x: "Four words at least.", "callable"),
+            },
+        },
+        "rnnbook.source": {"show_source": {"obj": (rng, "source")}},
+        "rnnbook.claims": {
+            "check": {
+                "identifier": "C1.1",
+                "statement": "It is so.",
+                "measured": (1.0, "number"),
+                "at_most": (2.0, "number"),
+                "at_least": (0.0, "number"),
+                "expected": ("holds", "choice"),
+            },
+            "together": {"title": "Both."},
+        },
+        "rnnbook.language": {
+            "Grammar": {"depth": 1},
+            "Unigram": {"corpus": (CORPUS, "corpus")},
+            "Bigram": {"corpus": (CORPUS, "corpus")},
+            "LanguageModel": {"cell": Elman(8, 4), "corpus": (CORPUS, "corpus")}
+            | {"batch_size": 2, "length": 5, "dropout": 0.1},
+            "load_corpus": {"name": ("grammar", "choice"), "vocabulary": 50},
+        },
+        "rnnbook.experiments": {
+            "load": {"name": "sine", "folder": None},
+            "results_folder": {"folder": None},
+            "network": {"config": ({"network": "LSTM", "hidden": 3}, "mapping"), "input_size": 2},
+        },
+    }
+
+
+METHODS = {
+    "Cost.__call__": (COST, "__call__", {"params": PARAMS}),
+    "Cost.step_by_step": (COST, "step_by_step", {"params": PARAMS}),
+    "Cell.init_params": (CELL, "init_params", {"rng": rng(), "output_size": (1, "count")}),
+    "Certificate.distance": (
+        contraction_certificate(LSTM_PARAMS),
+        "distance",
+        {"state": np.zeros(4), "other": (np.zeros(4), "real array")},
+    ),
+}
+
+
+def documented():
+    """The functions and classes of the reference: (module, name) → object.
+
+    Results, which only functions make, are not called by anybody.
+    """
+    found = {}
+    for name in reference():
+        module = importlib.import_module(name)
+        returned = set().union(*(one.returned_classes() for one in all_modules().values()))
+        for one in all_modules()[name].public_names():
+            value = getattr(module, one)
+            exception = inspect.isclass(value) and issubclass(value, Exception)
+            if callable(value) and not exception and one not in returned:
+                found[name, one] = value
+    return found
+
+
+def plain(value):
+    """A good value without its kind."""
+    return value[0] if isinstance(value, tuple) and len(value) == 2 and value[1] in WRONG else value
+
+
+def kind_of(name, value):
+    if isinstance(value, tuple) and len(value) == 2 and value[1] in WRONG:
+        return value[1]
+    assert name in KIND_OF, f"what may {name} be? Add it to KINDS"
+    return KIND_OF[name]
+
+
+def cases():
+    """(label, function, arguments, the one that is wrong)."""
+    for module, functions in calls().items():
+        for name, good in functions.items():
+            value = getattr(importlib.import_module(module), name)
+            yield from cases_of(f"{module}.{name}", value, good)
+    for name, (owner, method, good) in METHODS.items():
+        yield from cases_of(name, getattr(owner, method), good)
+
+
+def cases_of(label, function, good):
+    parameters = inspect.signature(function).parameters
+    right = {name: plain(value) for name, value in good.items()}
+    for name, value in good.items():
+        assert name in parameters, f"{label} has no parameter {name}"
+        for number, wrong in enumerate(WRONG[kind_of(name, value)]):
+            if wrong is None and parameters[name].default is None:
+                continue
+            yield f"{label}-{name}-{number}", function, right | {name: wrong}, name
+
+
+CASES = list(cases())
+
+
+def test_there_are_more_than_a_thousand_cases():
+    assert len(CASES) > 1000
+
+
+def test_every_documented_function_is_called():
+    missing = [
+        f"{module}.{name}"
+        for module, name in documented()
+        if name not in calls().get(module, {}) and (module, name) not in NOT_CALLED
+    ]
+    assert not missing
+
+
+NOT_CALLED = {}
+
+
+def call(function, arguments):
+    """Call by name, positional ones by position."""
+    parameters = inspect.signature(function).parameters
+    by_place = [
+        arguments[name]
+        for name, one in parameters.items()
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) and name in arguments
+    ]
+    by_name = {
+        name: value
+        for name, value in arguments.items()
+        if name in parameters and parameters[name].kind == inspect.Parameter.KEYWORD_ONLY
+    }
+    return function(*by_place, **by_name)
+
+
+def give_up(*_):
+    raise TimeoutError("still running")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "name"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_a_wrong_argument_is_named(function, arguments, name):
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LIMIT)
+    try:
+        with pytest.raises((TypeError, ValueError)) as raised:
+            call(function, arguments)
+    finally:
+        signal.alarm(0)
+    said = str(raised.value)
+    keys = arguments[name] if isinstance(arguments[name], dict) else ()
+    assert re.search(rf"\b({'|'.join([name, *keys])})\b", said), said
+    assert re.search(r"\b(must|expected|needs?)\b", said), said
