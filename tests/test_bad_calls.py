@@ -65,6 +65,7 @@ WRONG = {
     "mapping": [None, 3, "text", [1], object()],
     "collection": [None, 3, object()],
     "flag": [],
+    "measured": [None, "1", [1.0, 2.0], 1j, {}, object()],
     "bounds": [None, 1.0, "tight", {}, object()],
     "bifurcation": [None, 1.0, "fold", {}, object()],
     "pair": [None, 1, "xy", (1,), (0, 1, 2), ("a", "b"), object()],
@@ -85,11 +86,11 @@ KINDS = {
     "cost": "cost",
     "system": "system",
     "objective": "objective",
-    "real array": "state states start starts point vector direction first second A S G z bias entries "
-    "weight x y xs ys values inputs targets jacobians signal log_values frequencies hidden",
+    "real array": "state states start starts point vector direction first second A S G z bias "
+    "entries weight x y xs ys values inputs targets jacobians signal log_values frequencies hidden",
     "integers": "lengths",
-    "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries period "
-    "largest_period batch_size checkpoint_every blocks exponents interval length patience "
+    "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries "
+    "period largest_period batch_size checkpoint_every blocks exponents interval length patience "
     "vocabulary sequences points depth",
     "steps": "steps transient epochs",
     "positive": "tolerance slow merge safety rate clip largest factor eps input_bound error "
@@ -387,7 +388,7 @@ def calls():
             "check": {
                 "identifier": "C1.1",
                 "statement": "It is so.",
-                "measured": (1.0, "number"),
+                "measured": (1.0, "measured"),
                 "at_most": (2.0, "number"),
                 "at_least": (0.0, "number"),
                 "expected": ("holds", "choice"),
@@ -400,7 +401,7 @@ def calls():
             "Bigram": {"corpus": (CORPUS, "corpus")},
             "LanguageModel": {"cell": Elman(8, 4), "corpus": (CORPUS, "corpus")}
             | {"batch_size": 2, "length": 5, "dropout": 0.1},
-            "load_corpus": {"name": ("grammar", "choice"), "vocabulary": 50},
+            "load_corpus": {"name": ("grammar", "path"), "vocabulary": 50},
         },
         "rnnbook.experiments": {
             "load": {"name": "sine", "folder": None},

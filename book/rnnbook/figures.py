@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
+from rnnpedagogy._validation import an_instance, positive, takes
+
 __all__ = ["COLOURS", "INK", "Picture", "figure", "show"]
 
 #: Colour of axes, text and reference lines, which the page replaces by its own text colour.
@@ -81,6 +83,7 @@ class Picture:
         return {"text/html": self.html, "image/png": png, "text/plain": repr(self)}
 
 
+@takes(width=positive, height=positive)
 def figure(*, width=WIDTH, height=3.2, **subplots):
     """Make a figure in the house style, which stays switched on.
 
@@ -96,13 +99,14 @@ def figure(*, width=WIDTH, height=3.2, **subplots):
     (Figure, Axes or array of Axes)
     """
     for name, value in (("width", width), ("height", height)):
-        if not 0 < value <= 20:
+        if value > 20:
             raise ValueError(f"{name} must be between 0 and 20 inches, got {value!r}")
     matplotlib.rcParams.update(STYLE)
     drawing = Figure(figsize=(width, height), layout="constrained")
     return drawing, drawing.subplots(**subplots)
 
 
+@takes(fig=an_instance(Figure))
 def show(fig, *, alt):
     """Turn a figure into what a page displays, and close it.
 

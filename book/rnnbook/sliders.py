@@ -18,6 +18,7 @@ from rnnbook.figures import (
     svg,
     with_alt,
 )
+from rnnpedagogy._validation import a_collection, a_function, parameters, takes
 
 __all__ = ["explore", "panel"]
 
@@ -28,6 +29,7 @@ LARGEST = 600_000  # bytes of a static slider
 STILLS = 4  # frames on paper
 
 
+@takes(draw=a_function, values=a_collection, alt=a_function, label=a_function)
 def explore(draw, *, name, values, alt, label=str, start=None, raster=False):
     """Let the reader move a parameter and see what changes.
 
@@ -87,6 +89,7 @@ def explore(draw, *, name, values, alt, label=str, start=None, raster=False):
     )
 
 
+@takes(draw=a_function, sliders=parameters, alt=a_function)
 def panel(draw, *, sliders, alt):
     """Let the reader of a running notebook move several parameters at once.
 

@@ -36,6 +36,8 @@ def show_source(obj, *, docstring=False):
         Make it the last expression of a cell, or ``display`` it.
     """
     try:
+        if inspect.ismodule(obj):
+            raise TypeError
         lines, _ = inspect.getsourcelines(inspect.unwrap(obj))
     except TypeError:
         message = f"obj must be a function, a method or a class, got {obj!r}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnbook.language.grammar import END, Grammar
-from rnnpedagogy._validation import choice, positive_integer
+from rnnpedagogy._validation import a_path, choice, positive_integer, takes
 
 UNKNOWN = "<unk>"
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -88,6 +88,7 @@ class Corpus:
         return re.sub(f" ?{END} ?", "\n", text)
 
 
+@takes(name=a_path)
 def load_corpus(name, *, vocabulary=2000):
     r"""Load a text by name, or from a folder.
 

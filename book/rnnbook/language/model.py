@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnnpedagogy._validation import fraction, non_negative, positive_integer, real_array
+from rnnbook.language.corpora import Corpus
+from rnnpedagogy._validation import (
+    a_cell,
+    an_instance,
+    fraction,
+    non_negative,
+    positive_integer,
+    real_array,
+    takes,
+)
 from rnnpedagogy.cells import readout
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.gradients import bptt
@@ -48,6 +57,7 @@ class LanguageModel:
     networks, NeurIPS 2016.
     """
 
+    @takes(cell=a_cell, corpus=an_instance(Corpus))
     def __init__(self, cell, corpus, *, batch_size=32, length=35, dropout=0.3):
         self.cell, self.corpus = cell, corpus
         self.batch_size = positive_integer("batch_size", batch_size)
