@@ -665,8 +665,81 @@ def test_a_resumed_run_has_the_same_bits(tmp_path, optimiser, at, dtype):
     resumed = quietly(objective, params, rng=resumed_rng, checkpoint=path, **settings)
     assert_same_run(resumed, whole)
     assert rng.bit_generator.state == resumed_rng.bit_generator.state
-    again = quietly(objective, params, rng=resumed_rng, checkpoint=path, **settings)
+    again = quietly(objective, params, rng=np.random.default_rng(3), checkpoint=path, **settings)
     assert_same_run(again, whole)
+
+
+def test_another_seed_and_another_recorder_are_refused(tmp_path):
+    objective, params = small_problem()
+    path = tmp_path / "run.npz"
+    settings = full_settings(epochs=2)
+    quietly(objective, params, rng=np.random.default_rng(3), checkpoint=path, **settings)
+    with pytest.raises(ValueError, match="belongs to a run with rng = PCG64 .*, got PCG64 "):
+        quietly(objective, params, rng=np.random.default_rng(4), checkpoint=path, **settings)
+    settings["record"] = settings["record"] | {"first": norm_at_even_epochs}
+    with pytest.raises(ValueError, match="record = .*first_row.*, got .*norm_at_even_epochs"):
+        quietly(objective, params, rng=np.random.default_rng(3), checkpoint=path, **settings)
+
+
+def recorded_as(*values):
+    """A recorder that returns one value after another."""
+    return lambda epoch, params: values[min(epoch, len(values) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"one": recorded_as({"a": 1.0})}, "recorder 'one' must return an array of numbers, got {"),
+        ({"one": recorded_as(["a"])}, "recorder 'one' must return an array of numbers"),
+        ({"one": recorded_as(1.0, [1.0])}, r"recorder 'one' must return arrays of one shape, got"),
+        ({1: recorded_as(1.0)}, r"record must have texts as names, got \[1\]"),
+    ],
+)
+def test_what_cannot_be_stored_is_found_at_once(record, message):
+    objective, params = small_problem()
+    with pytest.raises((TypeError, ValueError), match=message):
+        quietly(objective, params, epochs=1, record=record)
+
+
+@pytest.mark.parametrize("rate", [-1.0, np.nan, np.inf, "fast"])
+def test_a_schedule_has_to_give_a_rate(rate):
+    objective, params = small_problem()
+    with pytest.raises(ValueError, match="rate must be a finite number of at least 0, got"):
+        quietly(objective, params, rate=lambda watched: rate)
+
+
+def test_a_projection_has_to_return_parameters():
+    objective, params = small_problem()
+    with pytest.raises(TypeError, match="projected parameters must be a dictionary of arrays"):
+        quietly(objective, params, project=lambda params: None)
+
+
+def test_a_second_run_on_a_checkpoint_is_refused(tmp_path):
+    objective, params = small_problem()
+    path = tmp_path / "run.npz"
+
+    def start_another(epoch, params):
+        with pytest.raises(RuntimeError, match="run.npz is in use by another run"):
+            quietly(objective, params, checkpoint=path)
+
+    quietly(objective, params, checkpoint=path, record={"other": start_another})
+    assert path.exists()
+
+
+@pytest.mark.parametrize("change", ["values", "missing", "type"])
+def test_an_edited_checkpoint_is_refused(tmp_path, change):
+    objective, params = small_problem()
+    path = tmp_path / "run.npz"
+    quietly(objective, params, checkpoint=path)
+    with np.load(path) as found:
+        arrays = dict(found)
+    if change == "missing":
+        del arrays["history/cost"]
+    else:
+        arrays["theta"] = arrays["theta"].astype("f4") if change == "type" else arrays["theta"] + 1
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match="the checksum does not agree"):
+        quietly(objective, params, checkpoint=path)
 
 
 @pytest.mark.parametrize(
@@ -736,19 +809,20 @@ def test_a_run_killed_while_it_writes_leaves_the_last_checkpoint(tmp_path, monke
     assert path.read_bytes() == before
     resumed = quietly(objective, params, checkpoint=path, **full_settings())
     assert_same_run(resumed, whole)
-    assert [file.name for file in tmp_path.iterdir()] == ["run.npz"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["run.npz", "run.npz.lock"]
 
-
-CHILD = """
-import sys, time
-import test_training as t
 
 def nap(epoch, params):
     time.sleep(0.02)
 
+
+CHILD = """
+import sys
+import test_training as t
+
 objective, params = t.small_problem()
 settings = t.full_settings(epochs=120)
-settings["record"] = settings["record"] | {"nap": nap}
+settings["record"] = settings["record"] | {"nap": t.nap}
 t.quietly(objective, params, checkpoint=sys.argv[1], **settings)
 """
 
@@ -769,7 +843,7 @@ def test_a_run_killed_at_any_moment_is_resumed(tmp_path):
         assert child.wait() == -signal.SIGKILL
     objective, params = small_problem()
     settings = full_settings(epochs=120)
-    settings["record"] = settings["record"] | {"nap": lambda epoch, params: None}
+    settings["record"] = settings["record"] | {"nap": nap}
     resumed = quietly(objective, params, checkpoint=path, **settings)
     assert_same_run(resumed, quietly(objective, params, **settings))
 
@@ -844,7 +918,7 @@ def test_a_checkpoint_of_other_data_parameters_or_length_is_refused(tmp_path):
         with pytest.raises(ValueError, match="belongs to a run with params = "):
             quietly(objective, other, checkpoint=path)
     rng = np.random.Generator(np.random.Philox(0))
-    with pytest.raises(ValueError, match="belongs to a run with rng = PCG64, got Philox"):
+    with pytest.raises(ValueError, match="belongs to a run with rng = PCG64 .*, got Philox"):
         quietly(objective, params, checkpoint=path, rng=rng)
     with pytest.raises(ValueError, match=r"epochs must be at least 2, as in .*, got 1"):
         quietly(objective, params, checkpoint=path, epochs=1)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.figure import Figure
 
-from rnnpedagogy._validation import an_instance, positive, takes
+from rnnpedagogy._validation import an_instance, finite, takes
 
 __all__ = ["COLOURS", "INK", "Picture", "figure", "show"]
 
@@ -83,7 +83,7 @@ class Picture:
         return {"text/html": self.html, "image/png": png, "text/plain": repr(self)}
 
 
-@takes(width=positive, height=positive)
+@takes(width=finite, height=finite)
 def figure(*, width=WIDTH, height=3.2, **subplots):
     """Make a figure in the house style, which stays switched on.
 
@@ -99,7 +99,7 @@ def figure(*, width=WIDTH, height=3.2, **subplots):
     (Figure, Axes or array of Axes)
     """
     for name, value in (("width", width), ("height", height)):
-        if value > 20:
+        if not 0 < value <= 20:
             raise ValueError(f"{name} must be between 0 and 20 inches, got {value!r}")
     matplotlib.rcParams.update(STYLE)
     drawing = Figure(figsize=(width, height), layout="constrained")

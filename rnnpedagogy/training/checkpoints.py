@@ -1,12 +1,13 @@
 """Checkpoints: all of a run in one file, and the refusal to continue another one."""
 
 import json
-from dataclasses import is_dataclass
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rnnpedagogy._storage import read_arrays, write_arrays
+from rnnpedagogy._storage import digest, held, read_arrays, write_arrays
 
 VECTORS = ("theta", "good", "best")
 TABLES = ("memory", "history", "recorded", "records")
@@ -14,7 +15,14 @@ TABLES = ("memory", "history", "recorded", "records")
 
 def describe(setting):
     """A text that is the same for equal settings, in another process too."""
-    if callable(setting) and not is_dataclass(setting):
+    if isinstance(setting, np.ndarray):
+        return f"array {digest(setting)[:8]}"
+    if isinstance(setting, Mapping):
+        return f"{{{', '.join(f'{name}: {describe(setting[name])}' for name in sorted(setting))}}}"
+    if is_dataclass(setting) and not isinstance(setting, type):
+        parts = (f"{one.name}={describe(getattr(setting, one.name))}" for one in fields(setting))
+        return f"{type(setting).__name__}({', '.join(parts)})"
+    if callable(setting):
         return getattr(setting, "__qualname__", type(setting).__name__)
     return repr(setting)
 
@@ -26,6 +34,12 @@ class Checkpoint:
         self.path, self.settings = Path(path), settings
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"checkpoint must be in a folder that exists, got {path}")
+        if self.path.is_dir():
+            raise IsADirectoryError(f"checkpoint must be a file, got the folder {path}")
+
+    def held(self):
+        """Keep the file from other runs, as a context."""
+        return held(self.path)
 
     def write(self, run):
         """Write all of a run into a file beside the path, then put that in its place at once."""
@@ -45,7 +59,7 @@ class Checkpoint:
             stored = text["settings"]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"checkpoint must be a file that train wrote, got {self.path}"
+                f"checkpoint must be a file that train wrote, got {self.path}: {error}"
             ) from error
         for name, value in self.settings.items():
             if stored.get(name) != value:

@@ -3,7 +3,9 @@
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from rnnpedagogy._validation import (
     an_optimiser,
     generator,
     natural_number,
+    non_negative,
     parameters,
     positive,
     positive_integer,
@@ -171,34 +174,41 @@ def train(
     """
     run = _Run(params, objective, rng, optimiser, rate, clip, project, validate, patience, record)
     saved = None if checkpoint is None else Checkpoint(checkpoint, run.settings())
+    with nullcontext() if saved is None else saved.held():
+        stopped, diverged = _go_on(run, saved, epochs, checkpoint_every, progress)
+    return run.result(stopped, diverged)
+
+
+def _go_on(run, saved, epochs, every, progress):
+    """Begin, or continue from what is saved; return why the run ended, and whether it diverged."""
     if saved is None or not saved.path.exists():
         run.call_recorders()
     else:
         saved.restore(run)
         if run.epoch > epochs:
             raise ValueError(
-                f"epochs must be at least {run.epoch}, as in {checkpoint}, got {epochs}"
+                f"epochs must be at least {run.epoch}, as in {saved.path}, got {epochs}"
             )
     stopped, diverged = f"all {epochs} epochs done", False
     left, show = _progress(range(run.epoch, epochs), progress)
     for _ in left:
         if run.has_waited_enough():
-            stopped = f"no lower validation in {patience} epochs, after epoch {run.epoch}"
+            stopped = f"no lower validation in {run.patience} epochs, after epoch {run.epoch}"
             break
         try:
             found = run.next_epoch()
         except _NotFiniteError as error:
             stopped, diverged = f"{error} in epoch {run.epoch + 1}", True
-            warnings.warn(f"training stopped: {stopped}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"training stopped: {stopped}", RuntimeWarning, stacklevel=4)
             run.theta = run.good
             break
         run.call_recorders()
-        if saved is not None and run.epoch % checkpoint_every == 0:
+        if saved is not None and run.epoch % every == 0:
             saved.write(run)
         show(found)
-    if saved is not None and not diverged and run.epoch % checkpoint_every:
+    if saved is not None and not diverged and run.epoch % every:
         saved.write(run)
-    return run.result(stopped, diverged)
+    return stopped, diverged
 
 
 def _progress(epochs, wanted):
@@ -237,6 +247,7 @@ class _Run:
 
     def __post_init__(self):
         self.optimiser = Adam() if self.optimiser is None else self.optimiser
+        self.seed = sha256(repr(self.rng.bit_generator.state).encode()).hexdigest()[:8]
         self.rate = self.rate if callable(self.rate) else StepSchedule(self.rate, ())
         self.clip = np.inf if self.clip is None else self.clip
         if self.patience is not None and self.validate is None:
@@ -244,6 +255,8 @@ class _Run:
         self.record = {} if self.record is None else self.record
         if not isinstance(self.record, Mapping):
             raise TypeError(f"record must be a dictionary of recorders, got {self.record!r}")
+        if not all(isinstance(name, str) for name in self.record):
+            raise TypeError(f"record must have texts as names, got {list(self.record)}")
         self.shapes, self.theta = _shapes_and_vector(self.start)
         self.good = self.theta  # the last one at which cost and gradient were found finite
         self.best = self.theta
@@ -268,8 +281,8 @@ class _Run:
         return {
             "objective": getattr(objective, "fingerprint", lambda: type(objective).__name__)(),
             "params": f"{self.shapes} {digest(self.theta)}",
-            "record": repr(sorted(self.record)),
-            "rng": type(self.rng.bit_generator).__name__,
+            "record": describe(self.record),
+            "rng": f"{type(self.rng.bit_generator).__name__} {self.seed}",
         } | {name: describe(getattr(self, name)) for name in others}
 
     def has_waited_enough(self):
@@ -284,6 +297,7 @@ class _Run:
         for name, recorder in self.record.items():
             value = recorder(self.epoch, self.params)
             if value is not None:
+                _check_record(name, value, self.records[name])
                 self.recorded[name].append(self.epoch)
                 self.records[name].append(value)
 
@@ -291,7 +305,8 @@ class _Run:
         """Go through the batches once, and validate; what the history keeps of that."""
         begun, costs, norms, state = time.perf_counter(), [], [], None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            rate = float(self.rate(self.history.get("validation", self.history["cost"])))
+            watched = self.history.get("validation", self.history["cost"])
+            rate = non_negative("rate", self.rate(watched))
             for k, batch in enumerate(self.objective.batches(self.rng), start=1):
                 cost, norm, state = self._step(rate, k, batch, state)
                 costs.append(cost)
@@ -335,6 +350,7 @@ class _Run:
 
     def _vector(self, what, params):
         """What an objective or a projection returned, in order and type of the parameters."""
+        parameters(what, params)
         got = {name: np.shape(array) for name, array in params.items()}
         if got != self.shapes:
             raise ValueError(f"got {what} of shapes {got}, expected {self.shapes}")
@@ -367,6 +383,18 @@ def _shapes_and_vector(params):
     if len(dtypes) > 1:
         raise TypeError(f"params must all have one type, got {' and '.join(sorted(dtypes))}")
     return {name: array.shape for name, array in arrays.items()}, flatten(arrays)
+
+
+def _check_record(name, value, before):
+    """Refuse what a checkpoint cannot hold, at the first epoch at which it comes."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"recorder {name!r} must return an array of numbers, got {value!r}")
+    if before and array.shape != np.shape(before[0]):
+        raise ValueError(
+            f"recorder {name!r} must return arrays of one shape, got {array.shape} "
+            f"after {np.shape(before[0])}"
+        )
 
 
 def _require_finite(values, where=""):
