@@ -221,7 +221,8 @@ def hessian_vector_product(cost, params, vector):
 
     where nothing is subtracted, so that :math:`\varepsilon = 10^{-100}` (:math:`10^{-20}` in
     float32) costs no digits: all that counts is that :math:`\varepsilon\, \partial x_t/\partial
-    \theta` stays small when the derivatives explode.
+    \theta` stays small when the derivatives explode. Where that may not be so, smaller
+    :math:`\varepsilon` have to give the same, or it is an error.
 
     Parameters
     ----------
@@ -238,6 +239,11 @@ def hessian_vector_product(cost, params, vector):
     dict of array
         One product for each pair of a point and a direction.
 
+    Raises
+    ------
+    FloatingPointError
+        If the derivatives of the states are too large for any :math:`\varepsilon`.
+
     References
     ----------
     W. Squire, G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM
@@ -253,8 +259,24 @@ def hessian_vector_product(cost, params, vector):
     }
     size = max(np.abs(array).max(initial=0.0) for array in vector.values()) or 1.0
     single = np.result_type(*params.values(), *vector.values()) == np.float32
-    step = 1e-20 if single else 1e-100
     vector, _ = pad_leading(vector, shapes, "params and vector")
-    moved = {name: params[name] + 1j * step * (vector[name] / size) for name in params}
-    gradient = _bptt(cost, *pad_leading(moved, shapes, "params and vector"))
-    return {name: array.imag / step * size for name, array in gradient.params.items()}
+    before = None
+    for step in (1e-20, 1e-30) if single else (1e-100, 1e-150, 1e-200):
+        moved = {name: params[name] + 1j * step * (vector[name] / size) for name in params}
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradient = _bptt(cost, *pad_leading(moved, shapes, "params and vector")).params
+            product = {name: array.imag / step * size for name, array in gradient.items()}
+        if all(_is_small(array.imag, array.real) for array in gradient.values()):
+            return product
+        if before and all(_is_small(product[name] - before[name], before[name]) for name in before):
+            return product
+        before = product
+    raise FloatingPointError(
+        f"params must be such that the states vary by less than {1 / step:.0e} with them"
+    )
+
+
+def _is_small(part, whole):
+    """Whether ``part`` is negligible beside ``whole``; false where one is not finite."""
+    limit = 1e-9 if part.dtype == np.float64 else 1e-4
+    return np.abs(part).max(initial=0.0) <= limit * np.abs(whole).max(initial=0.0) < np.inf

@@ -713,3 +713,20 @@ def test_second_derivatives_that_explode_are_exact():
     S = (w ** np.arange(1, N + 1) - 1) / (w - 1)
     product = hessian_vector_product(V, params, along_b)
     np.testing.assert_allclose(product["bias"], 2 / N * np.sum(S**2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [40, 500, 570, 800])
+def test_a_hessian_product_is_exact_or_an_error_where_derivatives_explode(steps):
+    # A neuron with w = 3/2 at rest: x_t = S_t b to first order, S_t = 2 (1.5^t − 1), V'' known.
+    cell = Elman(0, 1)
+    weights = {"weight_ih": np.zeros((1, 0)), "weight_hh": np.array([[1.5]]), "bias": np.zeros(1)}
+    params = weights | {"weight_ho": np.ones((1, 1)), "bias_o": np.zeros(1)}
+    along_bias = {name: np.zeros_like(array) for name, array in params.items()}
+    along_bias["bias"] = np.ones(1)
+    cost = Cost(cell, np.zeros((steps, 0)), np.ones((steps, 1)))
+    S = 2 * (1.5 ** np.arange(1.0, steps + 1) - 1)
+    product = hessian_vector_product(cost, params, along_bias)
+    np.testing.assert_allclose(product["bias"], [2 * np.mean(S**2)], rtol=1e-8)
+    longer = Cost(cell, np.zeros((1200, 0)), np.ones((1200, 1)))
+    with pytest.raises(FloatingPointError, match="params must be such that the states vary by"):
+        hessian_vector_product(longer, params, along_bias)

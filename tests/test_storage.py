@@ -46,10 +46,10 @@ def header_of_800_terabytes(path):
 
 
 def zip_bomb(path):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as members:
-        with members.open("x.npy", "w", force_zip64=True) as member:
-            for _ in range(2200):
-                member.write(bytes(2**20))
+    packed = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+    with packed as members, members.open("x.npy", "w", force_zip64=True) as member:
+        for _ in range(2200):
+            member.write(bytes(2**20))
 
 
 def no_checksum(path):

@@ -674,10 +674,10 @@ def test_another_seed_and_another_recorder_are_refused(tmp_path):
     path = tmp_path / "run.npz"
     settings = full_settings(epochs=2)
     quietly(objective, params, rng=np.random.default_rng(3), checkpoint=path, **settings)
-    with pytest.raises(ValueError, match="belongs to a run with rng = PCG64 .*, got PCG64 "):
+    with pytest.raises(ValueError, match=r"belongs to a run with rng = PCG64 .*, got PCG64 "):
         quietly(objective, params, rng=np.random.default_rng(4), checkpoint=path, **settings)
     settings["record"] = settings["record"] | {"first": norm_at_even_epochs}
-    with pytest.raises(ValueError, match="record = .*first_row.*, got .*norm_at_even_epochs"):
+    with pytest.raises(ValueError, match=r"record = .*first_row.*, got .*norm_at_even_epochs"):
         quietly(objective, params, rng=np.random.default_rng(3), checkpoint=path, **settings)
 
 
@@ -719,7 +719,7 @@ def test_a_second_run_on_a_checkpoint_is_refused(tmp_path):
     path = tmp_path / "run.npz"
 
     def start_another(epoch, params):
-        with pytest.raises(RuntimeError, match="run.npz is in use by another run"):
+        with pytest.raises(RuntimeError, match=r"run.npz is in use by another run"):
             quietly(objective, params, checkpoint=path)
 
     quietly(objective, params, checkpoint=path, record={"other": start_another})
@@ -918,7 +918,7 @@ def test_a_checkpoint_of_other_data_parameters_or_length_is_refused(tmp_path):
         with pytest.raises(ValueError, match="belongs to a run with params = "):
             quietly(objective, other, checkpoint=path)
     rng = np.random.Generator(np.random.Philox(0))
-    with pytest.raises(ValueError, match="belongs to a run with rng = PCG64 .*, got Philox"):
+    with pytest.raises(ValueError, match=r"belongs to a run with rng = PCG64 .*, got Philox"):
         quietly(objective, params, checkpoint=path, rng=rng)
     with pytest.raises(ValueError, match=r"epochs must be at least 2, as in .*, got 1"):
         quietly(objective, params, checkpoint=path, epochs=1)
