@@ -18,13 +18,16 @@ from rnnbook.experiments import (
     CorruptError,
     Experiment,
     StaleError,
+    SweepError,
     load,
     results_folder,
     store,
     sweep,
+    sweeps,
 )
 from rnnbook.experiments import __main__ as command_line
 
+from rnnpedagogy._storage import read_arrays, write_arrays
 from rnnpedagogy.training import Sequences
 
 LARGEST_TOTAL = 5_000_000  # bytes, of all stored results
@@ -282,7 +285,7 @@ def test_a_forced_run_and_another_configuration_begin_anew(tmp_path):
     path = store.checkpoint_path(experiment, "task", tmp_path)
     path.with_name(f"{path.name}-0").write_text("no checkpoint")
     (tmp_path / "small" / "task.npz").unlink()
-    with pytest.raises(ValueError, match="checkpoint must be a file that train wrote"):
+    with pytest.raises(SweepError, match="checkpoint must be a file that train wrote"):
         list(sweep(experiment, folder=tmp_path))
     assert len(list(sweep(experiment, folder=tmp_path, force=True))) == 1
 
@@ -326,7 +329,125 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_result(tmp_path):
     )
 
 
+FAILING = 1
+
+
+def fragile(how, tasks=4):
+    """An experiment, one of whose tasks raises or kills the process that it runs in."""
+    experiment = toy(tasks)
+
+    def train(config, checkpoint=None):
+        if config["seed"] == FAILING:
+            if how == "raises":
+                raise ZeroDivisionError("as it is made")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return experiment.train(config, checkpoint)
+
+    return dataclasses.replace(experiment, train=train)
+
+
+@pytest.mark.parametrize(
+    ("how", "jobs", "why"),
+    [
+        ("raises", 1, "ZeroDivisionError: as it is made"),
+        pytest.param("raises", 2, "ZeroDivisionError: as it is made", marks=pytest.mark.slow),
+        pytest.param("kills", 2, "its process was killed", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # of the processes that are lost, not ours
+def test_a_task_that_fails_is_named_and_the_others_finish(tmp_path, how, jobs, why):
+    with pytest.raises(SweepError, match=f"toy/task-{FAILING} failed: {why}") as raised:
+        list(sweep(fragile(how), jobs=jobs, folder=tmp_path))
+    assert str(raised.value).count("\n") == 0
+    states = {task: store.status(fragile(how), task, tmp_path)[0] for task in toy(4).tasks}
+    assert states.pop(f"task-{FAILING}") == "missing"
+    assert set(states.values()) == {"stored"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_without_workers_and_a_scheduler_that_is_not_there_are_given_up(
+    tmp_path, monkeypatch
+):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(sweeps, "PATIENCE", 2)
+    monkeypatch.setattr(sweeps, "ANSWER", 2)
+    with pytest.raises(SweepError, match="dask must be the address of a scheduler, got 'tcp://127"):
+        list(sweep(toy(1), folder=tmp_path, dask="tcp://127.0.0.1:9"))
+    with pytest.raises(SweepError, match="dask must be the address of a scheduler, got 'nowhere"):
+        list(sweep(toy(1), folder=tmp_path, dask="nowhere at all"))
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        pytest.raises(SweepError, match="no worker left for task-0, task-1"),
+    ):
+        list(sweep(toy(2), folder=tmp_path, dask=cluster.scheduler_address))
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"no file"), Path.mkdir, os.mkfifo])
+def test_damaged_files_are_passed_over(tmp_path, make):
+    experiment = toy(2)
+    list(sweep(experiment, folder=tmp_path))
+    path = tmp_path / "toy" / "task-0.npz"
+    path.unlink()
+    make(path)
+    assert store.status(experiment, "task-0", tmp_path)[0] == "damaged"
+    assert store.status(experiment, "task-1", tmp_path)[0] == "stored"
+
+
+@pytest.mark.parametrize("record", ["no JSON", "3", "{}", None])
+def test_a_record_that_is_none_is_damage(tmp_path, record):
+    experiment = toy(1)
+    list(sweep(experiment, folder=tmp_path))
+    path = tmp_path / "toy" / "task-0.npz"
+    arrays = read_arrays(path)
+    del arrays["record"]
+    write_arrays(path, arrays | ({} if record is None else {"record": np.array(record)}))
+    assert store.status(experiment, "task-0", tmp_path)[0] == "damaged"
+
+
 # -------------------------------------------------------------------------- command line
+
+
+@pytest.mark.parametrize("command", [["list"], ["run", "toy"], ["verify"], ["summary"]])
+def test_a_folder_that_is_a_file_is_refused(with_toy, tmp_path, capsys, command):
+    (tmp_path / "file").touch()
+    assert command_line.main(["--folder", str(tmp_path / "file"), *command]) == 1
+    assert "folder must be a folder, got the file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "toy", "--jobs", "0"], "jobs must be a positive integer, got 0"),
+        (["run", "toy", "--jobs", "-2"], "jobs must be a positive integer, got -2"),
+    ],
+)
+def test_a_bad_option_is_named(with_toy, capsys, arguments, message):
+    assert command_line.main(arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"], ["run", "nothing"], ["run", "toy", "--jobs", "two"],
+        ["run", "toy", "--jobs", "1.5"],
+        ["run", "toy", "--dask"], ["run", "toy", "--wikitext"], ["verify", "--every-seed", "3"],
+        ["list", "toy"], ["nothing"], [], ["--folder"], ["summary", "--force"],
+    ],
+)  # fmt: skip
+def test_a_bad_command_line_says_what_is_allowed(with_toy, capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        command_line.main(arguments)
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_command_says_which_task_failed(with_toy, monkeypatch, capsys):
+    monkeypatch.setitem(command_line.EXPERIMENTS, "toy", fragile("raises"))
+    assert command_line.main(["run", "all"]) == 1
+    assert f"toy/task-{FAILING} failed: ZeroDivisionError" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from rnnbook.experiments.store import (
     StaleError,
     results_folder,
 )
-from rnnbook.experiments.sweeps import sweep
+from rnnbook.experiments.sweeps import SweepError, sweep
 from rnnpedagogy._validation import choice
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Experiment",
     "Result",
     "StaleError",
+    "SweepError",
     "load",
     "network",
     "results_folder",

@@ -9,7 +9,7 @@ from statistics import median
 
 from rnnbook._environment import ENVIRONMENT
 from rnnbook.experiments import EXPERIMENTS, store, verification
-from rnnbook.experiments.sweeps import sweep
+from rnnbook.experiments.sweeps import SweepError, sweep
 
 
 def main(arguments=None):
@@ -23,7 +23,11 @@ def main(arguments=None):
     running = commands.add_parser("run", help="compute what is missing, stale or damaged")
     running.add_argument("names", nargs="+", choices=["all", *EXPERIMENTS], metavar="NAME")
     running.add_argument("--jobs", type=int, default=1, help="processes, one BLAS thread each")
-    running.add_argument("--dask", metavar="ADDRESS", help="run on this Dask scheduler")
+    running.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="run on this Dask scheduler; given up after a minute without workers",
+    )
     running.add_argument("--wikitext", metavar="DIR", help="folder with the parts of WikiText-2")
     running.add_argument("--force", action="store_true", help="compute what is stored as well")
     checking = commands.add_parser(
@@ -32,7 +36,15 @@ def main(arguments=None):
     checking.add_argument("--every-seed", action="store_true", help="analyse all, not the first")
     commands.add_parser("summary", help="a table of what came out")
     options = vars(parser.parse_args(arguments))
-    return COMMANDS[options.pop("command")](**options) or 0
+    try:
+        store.check_folder(options["folder"], to_write=False)
+        return COMMANDS[options.pop("command")](**options) or 0
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is stored, the rest can be continued")
+        return 130
 
 
 def show_list(folder):
@@ -47,7 +59,7 @@ def show_list(folder):
 
 def run(folder, names, **options):
     """Compute what is not stored."""
-    given = {"wikitext": options.pop("wikitext")}
+    given, failed = {"wikitext": options.pop("wikitext")}, False
     for name in EXPERIMENTS if "all" in names else names:
         experiment = EXPERIMENTS[name]
         needs = experiment.needs
@@ -55,8 +67,13 @@ def run(folder, names, **options):
             print(f"{name}: skipped, needs --{needs}", flush=True)
             continue
         own = {needs: given[needs]} if needs else {}
-        for task, seconds in sweep(experiment, folder=folder, **options, **own):
-            print(f"{name}/{task}: {seconds:.1f} s", flush=True)
+        try:
+            for task, seconds in sweep(experiment, folder=folder, **options, **own):
+                print(f"{name}/{task}: {seconds:.1f} s", flush=True)
+        except SweepError as error:
+            print(error, flush=True)
+            failed = True
+    return failed
 
 
 def verify(folder, every_seed=False):

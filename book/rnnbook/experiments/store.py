@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnpedagogy import __version__
 from rnnpedagogy._storage import digest, read_arrays, write_arrays
+from rnnpedagogy._validation import a_path, takes
 
 FOLDER = Path(__file__).parent.parent / "results"
 
@@ -96,9 +97,21 @@ class CorruptError(ValueError):
     """A file is not what was written."""
 
 
+@takes(folder=a_path)
 def results_folder(folder=None):
     """Where results are: ``folder``, or the variable ``RNNBOOK_RESULTS``, or the package."""
     return Path(folder or os.environ.get("RNNBOOK_RESULTS") or FOLDER)
+
+
+def check_folder(folder=None, *, to_write=True):
+    """Refuse a folder in which results cannot be, before anything is computed."""
+    path = results_folder(folder)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"folder must be a folder, got the file {path}")
+    if to_write:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(f"folder must be one that can be written to, got {path}")
 
 
 def _path(experiment, task, folder):

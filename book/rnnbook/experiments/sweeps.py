@@ -1,23 +1,34 @@
 """One map over tasks, on one core, on several, or on a Dask cluster."""
 
 import time
+from contextlib import contextmanager
 
 from rnnbook.experiments import store
+from rnnpedagogy._validation import positive_integer, takes
+
+PATIENCE = 60  # seconds without a worker after which a cluster is given up
+ANSWER = 10  # seconds in which a scheduler has to answer
+
+
+class SweepError(RuntimeError):
+    """Some tasks of a sweep failed; what the others found is stored."""
 
 
 def _perform(experiment, task, checkpoint, options):
     """Train and analyse one task, in whatever process."""
-    begun, config = time.perf_counter(), experiment.tasks[task]
+    begun, config = time.process_time(), experiment.tasks[task]
     arrays, params = experiment.train(config, checkpoint, **options)
     arrays = arrays | experiment.analyse(config, params, **options)
-    return task, arrays, time.perf_counter() - begun
+    return arrays, time.process_time() - begun
 
 
+@takes(jobs=positive_integer)
 def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options):
     """Compute the tasks of an experiment that are not stored yet, and store each as it comes.
 
     A sweep that is interrupted continues where it stopped, also inside a task: a checkpoint beside
-    its result, which the finished task removes, keeps a training in progress.
+    its result, which the finished task removes, keeps a training in progress. A task that raises,
+    or whose process is killed, does not stop the others.
 
     Parameters
     ----------
@@ -25,10 +36,9 @@ def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options)
     jobs : int
         Processes, one BLAS thread each; 1 for this process.
     dask : str, optional
-        Address of a Dask scheduler, whose workers then do the work, through joblib's own backend.
-        A task whose worker is lost is given to another one, up to the scheduler's
-        ``allowed-failures``: beyond that, with a task that kills every worker, the backend waits
-        for ever. There are no checkpoints: workers may have disks of their own.
+        Address of a Dask scheduler, whose workers then do the work. A task whose worker is lost is
+        given to another one, up to the scheduler's ``allowed-failures``. There are no checkpoints:
+        workers may have disks of their own.
     force : bool
         Compute what is stored as well, from the beginning.
     folder : path, optional
@@ -40,37 +50,84 @@ def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options)
     ------
     task : str
     seconds : float
-        How long it took.
+        Time of the processor that it took.
+
+    Raises
+    ------
+    SweepError
+        At the end, with the names of the tasks that failed, and why; within a minute or so, if the
+        scheduler does not answer, or no worker is left.
     """
+    store.check_folder(folder)
     tasks = [
         task
         for task in experiment.tasks
         if force or store.status(experiment, task, folder)[0] != "stored"
     ]
-    work = []
+    work, failed = {}, []
     for task in tasks:
         if force:
             store.remove_checkpoints(experiment, task, folder)
         path = None if dask else store.checkpoint_path(experiment, task, folder)
-        work.append((experiment, task, path, options))
-    for task, arrays, seconds in _map(work, jobs, dask):
-        store.save(experiment, task, arrays, seconds, folder)
-        store.remove_checkpoints(experiment, task, folder)
-        yield task, seconds
+        work[task] = (experiment, task, path, options)
+    for task, found, error in _map(work, jobs, dask):
+        if error is None:
+            store.save(experiment, task, *found, folder)
+            store.remove_checkpoints(experiment, task, folder)
+            yield task, found[1]
+        else:
+            killed = type(error).__name__ == "KilledWorker"
+            why = "its process was killed" if killed else f"{type(error).__name__}: {error}"
+            failed.append(f"{experiment.name}/{task} failed: {why}")
+    if failed:
+        raise SweepError("\n".join(failed))
 
 
 def _map(work, jobs, dask):
-    """`_perform` of all arguments, as they come in."""
+    """`_perform` of all arguments, as they come in: task, what it found, or else the error."""
     if jobs == 1 and dask is None:
-        yield from (_perform(*arguments) for arguments in work)
+        for task, arguments in work.items():
+            try:
+                yield task, _perform(*arguments), None
+            except Exception as error:
+                yield task, None, error
         return
-    from joblib import Parallel, delayed, parallel_config
+    from distributed import wait
 
-    if dask is None:
-        backend = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": 1}
-    else:
-        backend = {"backend": "dask", "scheduler_host": dask}
-    with parallel_config(**backend):
-        calls = (delayed(_perform)(*arguments) for arguments in work)
-        # Tasks are long: one at a time, so that little is lost with a process.
-        yield from Parallel(return_as="generator_unordered", batch_size=1)(calls)
+    with _client(jobs, dask) as client:
+        left = {client.submit(_perform, *work[task], pure=False): task for task in work}
+        while left:
+            try:
+                finished = wait(list(left), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                if client.status != "running" or not client.scheduler_info()["workers"]:
+                    raise SweepError(f"no worker left for {', '.join(left.values())}") from None
+                continue
+            for future in finished:
+                error = future.exception(timeout=ANSWER)
+                yield left.pop(future), None if error else future.result(), error
+
+
+@contextmanager
+def _client(jobs, dask):
+    """A client of the scheduler at an address, or of processes of this machine."""
+    import dask as configuration
+    from distributed import Client, LocalCluster
+
+    if dask is not None:
+        try:
+            client = Client(dask, timeout=ANSWER)
+        except (OSError, ValueError, TypeError) as error:
+            raise SweepError(f"dask must be the address of a scheduler, got {dask!r}") from error
+        with client:
+            yield client
+        return
+    # A task that kills its process is named at once, and nothing waits in a process behind it.
+    settings = {"allowed-failures": 0, "worker-saturation": 1.0}
+    settings = {f"distributed.scheduler.{name}": value for name, value in settings.items()}
+    with (
+        configuration.config.set(settings),
+        LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
