@@ -115,7 +115,7 @@ def test_nothing_but_numpy_and_autograd_is_there(environment):
 from importlib.metadata import distributions
 from importlib.util import find_spec
 print(*sorted(one.metadata["Name"] for one in distributions()))
-print(*filter(find_spec, ("matplotlib", "joblib", "distributed", "tqdm", "IPython", "ipywidgets")))
+print(*filter(find_spec, ("matplotlib", "distributed", "tqdm", "IPython", "ipywidgets")))
 """
     assert environment.run(code).splitlines() == ["autograd numpy rnnpedagogy", ""]
 

@@ -95,8 +95,13 @@ def _map(work, jobs, dask):
     from distributed import wait
 
     with _client(jobs, dask) as client:
-        left = {client.submit(_perform, *work[task], pure=False): task for task in work}
-        while left:
+        waiting, left = list(work), {}
+        while waiting or left:
+            # On this machine nothing waits in a process, where a task that kills it would be
+            # blamed on what comes next.
+            while waiting and (dask or len(left) < jobs):
+                task = waiting.pop(0)
+                left[client.submit(_perform, *work[task], pure=False)] = task
             try:
                 finished = wait(list(left), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
             except TimeoutError:
@@ -122,11 +127,8 @@ def _client(jobs, dask):
         with client:
             yield client
         return
-    # A task that kills its process is named at once, and nothing waits in a process behind it.
-    settings = {"allowed-failures": 0, "worker-saturation": 1.0}
-    settings = {f"distributed.scheduler.{name}": value for name, value in settings.items()}
     with (
-        configuration.config.set(settings),
+        configuration.config.set({"distributed.scheduler.allowed-failures": 0}),
         LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
