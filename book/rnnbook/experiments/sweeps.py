@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 
+from rnnbook._environment import ENVIRONMENT
 from rnnbook.experiments import store
 from rnnpedagogy._validation import positive_integer, takes
 
@@ -127,8 +128,12 @@ def _client(jobs, dask):
         with client:
             yield client
         return
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+    }
     with (
-        configuration.config.set({"distributed.scheduler.allowed-failures": 0}),
+        configuration.config.set(settings),
         LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
