@@ -112,7 +112,8 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
     params = {name: total[name] for name in params}
     d_start = _sum_to(run.layout, d_state[np.newaxis], cost.state.shape[:-1])[0]
     d_inputs = np.concatenate(from_inputs[::-1]) if inputs else None
-    return Gradient(value, params, last_state, d_start if initial_state else None, d_inputs)
+    state = d_start if initial_state else None
+    return Gradient(value, params, last_state, state, d_inputs)
 
 
 def _checkpoints(run):
