@@ -12,8 +12,6 @@ from rnnpedagogy.cells.cell import pad_leading
 from rnnpedagogy.jacobians import step_derivatives
 from rnnpedagogy.rollout import weights_of
 
-FIRST_ORDER = 1e-6  # imaginary parts up to here: the squares that the complex step drops are 1e-12
-
 
 @dataclass(frozen=True)
 class Gradient:
@@ -77,9 +75,8 @@ def bptt(cost, params, *, initial_state=False, inputs=False, checkpoint=False):
     C. Zhang, C. Guestrin, Training deep nets with sublinear memory cost, arXiv:1604.06174 (2016).
     """
     params, lead = cost.check_params(params)
-    return _bptt(
-        cost, params, lead, initial_state=initial_state, inputs=inputs, checkpoint=checkpoint
-    )
+    options = {"initial_state": initial_state, "inputs": inputs, "checkpoint": checkpoint}
+    return _bptt(cost, params, lead, **options)
 
 
 def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=False):
@@ -91,7 +88,8 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
         segment, states, tape = kept.pop()
         if checkpoint:
             states, tape = run.forward(states, run.inputs[segment])
-        if np.iscomplexobj(states) and not np.abs(states.imag).max() < FIRST_ORDER:
+        # The complex step drops their squares; written so that NaN warns as well.
+        if np.iscomplexobj(states) and not np.abs(states.imag).max() < 1e-6:
             message = "derivatives of the states are too large for the complex step"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
         if segment.stop == cost.steps:
