@@ -1,5 +1,6 @@
 """Derivatives of the cost and of the trajectory: backwards, forwards, and second order."""
 
+import warnings
 from dataclasses import dataclass
 from math import isqrt, prod
 
@@ -62,8 +63,7 @@ def bptt(cost, params, *, initial_state=False, inputs=False, checkpoint=False):
         input or initial state that several sequences share collects their derivatives.
     checkpoint : bool
         Store every ``⌈√N⌉``-th state only and compute the others again when the adjoint gets to
-        them:
-        ``O(√N)`` stored states for one more forward pass, and the same gradient.
+        them: ``O(√N)`` stored states for one more forward pass, and the same gradient.
 
     Returns
     -------
@@ -71,13 +71,12 @@ def bptt(cost, params, *, initial_state=False, inputs=False, checkpoint=False):
 
     References
     ----------
-    P. J. Werbos, Backpropagation through time, Proc. IEEE 78 (1990). Checkpoints: A. Griewank,
-    Optimization Methods and Software 1 (1992), in the simplest, two-level form.
+    P. J. Werbos, Backpropagation through time, Proc. IEEE 78 (1990). Checkpoints: T. Chen, B. Xu,
+    C. Zhang, C. Guestrin, Training deep nets with sublinear memory cost, arXiv:1604.06174 (2016).
     """
     params, lead = cost.check_params(params)
-    return _bptt(
-        cost, params, lead, initial_state=initial_state, inputs=inputs, checkpoint=checkpoint
-    )
+    options = {"initial_state": initial_state, "inputs": inputs, "checkpoint": checkpoint}
+    return _bptt(cost, params, lead, **options)
 
 
 def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=False):
@@ -89,6 +88,10 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
         segment, states, tape = kept.pop()
         if checkpoint:
             states, tape = run.forward(states, run.inputs[segment])
+        # The complex step drops their squares; written so that NaN warns as well.
+        if np.iscomplexobj(states) and not np.abs(states.imag).max() < 1e-6:
+            message = "derivatives of the states are too large for the complex step"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
         if segment.stop == cost.steps:
             last_state = run.layout.rows(states[-1:].copy())[0]
         part, d_outputs = cost.value_and_slope(run, states, segment)
@@ -104,14 +107,11 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
 
     output_terms = {name: total.pop(name) for name in run.output_weights}
     total = pull_back(total) | output_terms
+    params = {name: total[name] for name in params}
     d_start = _sum_to(run.layout, d_state[np.newaxis], cost.state.shape[:-1])[0]
-    return Gradient(
-        value=value,
-        params={name: total[name] for name in params},
-        last_state=last_state,
-        state=d_start if initial_state else None,
-        inputs=np.concatenate(from_inputs[::-1]) if inputs else None,
-    )
+    d_inputs = np.concatenate(from_inputs[::-1]) if inputs else None
+    state = d_start if initial_state else None
+    return Gradient(value, params, last_state, state, d_inputs)
 
 
 def _checkpoints(run):
@@ -218,7 +218,7 @@ def hessian_vector_product(cost, params, vector):
 
     where nothing is subtracted, so that :math:`\varepsilon = 10^{-100}` (:math:`10^{-20}` in
     float32) costs no digits: all that counts is that :math:`\varepsilon\, \partial x_t/\partial
-    \theta` stays small when the derivatives explode.
+    \theta` stays small when the derivatives explode. Where it exceeds ``1e-6`` there is a warning.
 
     Parameters
     ----------

@@ -713,3 +713,20 @@ def test_second_derivatives_that_explode_are_exact():
     S = (w ** np.arange(1, N + 1) - 1) / (w - 1)
     product = hessian_vector_product(V, params, along_b)
     np.testing.assert_allclose(product["bias"], 2 / N * np.sum(S**2), rtol=1e-12)
+
+
+def test_the_complex_step_warns_where_derivatives_are_too_large_for_it():
+    """``x' = tanh(1.5 x + b)`` at ``b = 0``: ``dx_N/db`` grows like ``1.5^N``."""
+
+    def product(steps):
+        V = Cost(Elman(0, 1), np.zeros((steps, 0)), np.ones((steps, 1)))
+        theta = {"weight_ih": np.zeros((1, 0)), "weight_hh": np.full((1, 1), 1.5)}
+        theta |= {"bias": np.zeros(1), "weight_ho": np.ones((1, 1)), "bias_o": np.zeros(1)}
+        v = {name: np.zeros_like(array) for name, array in theta.items()} | {"bias": np.ones(1)}
+        S = (1.5 ** np.arange(1, steps + 1) - 1) / 0.5
+        return hessian_vector_product(V, theta, v)["bias"][0] / (2 * np.mean(S**2))
+
+    np.testing.assert_allclose(product(500), 1, rtol=1e-9)
+    for steps in (545, 570):
+        with pytest.warns(RuntimeWarning, match="too large for the complex step"):
+            product(steps)
