@@ -97,7 +97,10 @@ def hessian_vector_product(cost, params, vector):
         loss_theta, loss_x = slope_along(loss, theta, states[t + 1], t, v, dots[t + 1])
         adjoint, adjoint_dot = adjoint + d_x, adjoint_dot + loss_x
         pull_back, _ = make_vjp(f, (0, 1))(theta, states[t], t)
-        weighted = lambda theta, x, t, a=adjoint: anp.sum(a * f(theta, x, t))  # noqa: E731
+
+        def weighted(theta, x, t, a=adjoint):
+            return anp.sum(a * f(theta, x, t))
+
         B_dot, A_dot = slope_along(weighted, theta, states[t], t, v, dots[t])
         B_adjoint, A_adjoint = pull_back(adjoint_dot)
         product = product + B_adjoint + B_dot + loss_theta

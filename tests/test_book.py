@@ -356,6 +356,62 @@ def test_outputs_are_those_of_a_build_one_after_the_other(book):
     assert different == []
 
 
+DRAWN = """```{excerpt} notebooks/01_page sine
+```
+"""
+
+
+@pytest.mark.slow
+def test_a_figure_that_is_shown_again_is_the_one_of_its_page(book):
+    book.write("book/preface.md", "# Preface\n\n" + DRAWN)
+    book.write_page(FIGURE)
+    succeeded, said = book.build()
+    assert not succeeded
+    assert "notebooks/01_page has to draw one figure in a cell with the tag picture-sine" in said
+    for periods, changed in (("Sixteen", FIGURE), ("Twenty", FIGURE.replace("Sixteen", "Twenty"))):
+        book.write_page(TRUE, changed, tags=("picture-sine",))
+        succeeded, said = book.build()
+        assert succeeded, said
+        figures = [
+            re.findall(r"<figure.*?</figure>", book.read(page), re.DOTALL)
+            for page in ("book/preface.html", "notebooks/01_page.html")
+        ]
+        assert figures[0] == figures[1]
+        assert f'aria-label="{periods} periods' in figures[0][0]
+        assert 'href="../notebooks/01_page.html"' in book.read("book/preface.html")
+
+
+REFERENCE = """# Reference
+
+```{eval-rst}
+.. automodule:: rnnpedagogy.growth
+   :members:
+```
+"""
+USING = """
+from rnnpedagogy.growth import growth_rate
+def attribute():
+    return dict(growth_rate=growth_rate)
+attribute.growth_rate = 1
+"""
+
+
+@pytest.mark.slow
+def test_names_in_code_and_text_lead_to_the_reference(book):
+    text = "# Preface\n\n`growth_rate` measures, `rate` and `numpy` do not lead anywhere.\n"
+    book.write("book/preface.md", text)
+    book.write("book/claims.md", REFERENCE)
+    book.write("book/claims.toml", "")
+    book.write_page(USING)
+    succeeded, said = book.build()
+    assert succeeded, said
+    leads = re.compile(r'<a class="rnn-name" href="([^"]*)"')
+    anchor = "claims.html#rnnpedagogy.growth.growth_rate"
+    assert leads.findall(book.read("book/preface.html")) == [anchor]
+    # Where it is imported and used; not as a keyword or an attribute.
+    assert leads.findall(book.read("notebooks/01_page.html")) == [f"../book/{anchor}"] * 2
+
+
 MEET = """
 import time
 from pathlib import Path

@@ -81,11 +81,11 @@ class AffineCell(Cell):
         H, ones = self.hidden_size, with_ones(inputs)
         if d_drive is d_recurrent:
             both = layout.outer_sum(d_drive, np.concatenate([hidden, ones], axis=1))
-            recurrent, affine = both[..., :H], both[..., H:]
+            recurrent, rest = both[..., :H], both[..., H:]
         else:
             recurrent = layout.outer_sum(d_recurrent, hidden)
-            affine = layout.outer_sum(d_drive, ones)
-        return {"weight_ih": affine[..., :-1], "weight_hh": recurrent, "bias": affine[..., -1]}
+            rest = layout.outer_sum(d_drive, ones)
+        return {"weight_ih": rest[..., :-1], "weight_hh": recurrent, "bias": rest[..., -1]}
 
     def _extra_gradients(self, d_recurrent, states, layout):
         """Gradients of the weights that only this cell has, from the adjoint of ``W_hh h``.

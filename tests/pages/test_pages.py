@@ -5,6 +5,7 @@
 
 import functools
 import http.server
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -14,11 +15,18 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 HTML = Path(__file__).parents[2] / "_build" / "html"
-PAGES = sorted(
-    path.relative_to(HTML).as_posix()
+FILES = {
+    path.relative_to(HTML).as_posix(): path.read_text(encoding="utf-8")
     for folder in ("book", "notebooks")
     for path in (HTML / folder).rglob("*.html")
-)
+}
+MOVED = {  # old addresses, and where they lead
+    name: found[1]
+    for name, text in FILES.items()
+    if (found := re.search(r'http-equiv="refresh" content="0; url=([^"]*)"', text))
+}
+PAGES = sorted(FILES.keys() - MOVED.keys())
+WITH_SLIDERS = [name for name in PAGES if "rnn-slider" in FILES[name]]
 CHROMIUM = shutil.which("chromium")  # or else the one that playwright has installed
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 
@@ -122,12 +130,38 @@ def test_a_page_opens_shows_its_mathematics_and_fits_on_the_screen(opened, name)
             assert box["x"] + box["width"] <= width
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
+def test_old_addresses_lead_to_pages():
+    assert MOVED
+    for name, address in MOVED.items():
+        assert (HTML / name).parent.joinpath(address).is_file()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_cut_at_the_width_of_a_desk(opened, name):
+    page = opened((HTML / name).as_uri())
+    page.wait_for_function(
+        "document.querySelectorAll('.math').length"
+        " <= document.querySelectorAll('.math mjx-container').length"
+    )
+    page.set_viewport_size({"width": 1280, "height": 900})
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll(".cell_output pre, div.math, .rnn-table")]
+            .filter(element => element.scrollWidth > element.clientWidth + 1)
+            .map(element => element.innerText.slice(0, 80))"""
+    )
+    assert cut == []
+
+
+def test_every_notebook_has_a_slider():
+    assert [name for name in PAGES if name.startswith("notebooks/")] == [
+        name for name in WITH_SLIDERS if name.startswith("notebooks/")
+    ]
+
+
+@pytest.mark.parametrize("name", WITH_SLIDERS)
 def test_every_slider_moves_by_keyboard_and_by_mouse(opened, name):
     page = opened((HTML / name).as_uri())
-    sliders = page.locator(".rnn-slider").all()
-    assert sliders, "no slider on this page"
-    for slider in sliders:
+    for slider in page.locator(".rnn-slider").all():
         control = slider.get_by_role("slider")
         assert control.get_attribute("aria-valuetext")
 
@@ -160,7 +194,7 @@ def test_every_slider_moves_by_keyboard_and_by_mouse(opened, name):
 
 
 def test_without_scripts_a_slider_is_a_figure(opened):
-    name = next(name for name in PAGES if name.startswith("notebooks/"))
+    name = WITH_SLIDERS[0]
     page = opened((HTML / name).as_uri(), java_script_enabled=False)
     slider = page.locator(".rnn-slider").first
     assert slider.locator(".rnn-frame:visible").count() == 1
@@ -168,7 +202,7 @@ def test_without_scripts_a_slider_is_a_figure(opened):
 
 
 def test_on_paper_a_slider_is_a_grid_of_stills(opened):
-    name = next(name for name in PAGES if name.startswith("notebooks/"))
+    name = WITH_SLIDERS[0]
     page = opened((HTML / name).as_uri())
     page.emulate_media(media="print")
     slider = page.locator(".rnn-slider").first
