@@ -8,6 +8,7 @@ from rnnpedagogy._validation import non_negative, positive_integer, real_array
 from rnnpedagogy.dynamics.systems import check_autonomous, image_of
 
 EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
+NEWTON_STEP = 1e-4  # from a fixed point, relative to 1 + ‖x‖, at most: further is not there
 HALVINGS = 10  # of a Newton step that does not reduce the residual
 FLOATS = 2**20  # numbers that the Jacobians of a batch of starts may hold at once, about
 
@@ -64,6 +65,9 @@ class FixedPoints:
         How many starts ended at each point.
     labels : array of int, shape (S,)
         The point at which each start ended, or −1.
+    estimated : float
+        How many fixed points there are at least, as far as the repeats tell: with ``f_1`` points
+        found once and ``f_2`` found twice, ``K + f_1 (f_1 − 1)/(2 f_2 + 2)`` (Chao's estimate).
     slow_points : array, shape (M, n)
         Local minima of ``‖F(x) − x‖`` that are not fixed points, in the same order.
     slow_residuals : array, shape (M,)
@@ -75,6 +79,7 @@ class FixedPoints:
     stability: tuple
     counts: np.ndarray
     labels: np.ndarray
+    estimated: float
     slow_points: np.ndarray
     slow_residuals: np.ndarray
 
@@ -95,6 +100,8 @@ class Cycles:
         How many starts ended on each cycle.
     labels : array of int, shape (S,)
         The cycle on which each start ended; −1 if on none, or on one of a shorter period.
+    estimated : float
+        How many there are at least, as in `FixedPoints`.
     """
 
     orbits: np.ndarray
@@ -102,6 +109,7 @@ class Cycles:
     stability: tuple
     counts: np.ndarray
     labels: np.ndarray
+    estimated: float
 
 
 def is_stable(system, point, *, period=1, tolerance=1e-6):
@@ -152,7 +160,9 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
     )
 
 
-def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5):
+def find_fixed_points(
+    system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5, within=np.inf
+):
     r"""Fixed points :math:`x = F(x)`, stable or not, by damped Newton iterations from many starts.
 
     With :math:`r = F(x) - x` and :math:`J = F'(x) - I`, each start takes Newton's steps
@@ -167,10 +177,13 @@ def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=
     meet, convergence is slower, and a point is known to the square root of rounding (``1e-8``)
     only; near a cusp to its cube root. ``merge`` has to be larger than that.
 
-    Only the residual decides what is a fixed point. A map whose orbits go to infinity more and more
-    slowly (``x' = x + 1/x``) has "fixed points" far out, wherever the steps are below
-    ``tolerance``. And nothing says that all fixed points are found: that takes many starts, best
-    taken from orbits and with noise added.
+    A small residual is not enough for a fixed point: Newton's step from there has to be at most
+    ``1e-4 (1 + ‖x‖)`` as well. Where a gate is saturated, orbits are slow for no other reason,
+    and the next fixed point, if any, is far. Where even the rounding of ``J`` is larger than what
+    is left of it, as for ``x' = x + 1/x`` far out, no computation tells such a point from a fixed
+    one: it is called marginal, and ``within`` leaves it out. And nothing says that all fixed points
+    are found: ``estimated`` is a guess from below. More starts, best taken from orbits and with
+    noise added, find more.
 
     Where all points of a curve or a surface are fixed (an integrator), each start ends at a point
     of its own, and there are as many of them as starts: ``marginal`` ones.
@@ -193,6 +206,9 @@ def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=
     merge : float
         Points at a distance of at most ``merge · (1 + ‖x‖)`` are one; the one with the smallest
         residual is kept.
+    within : float
+        Points with an entry of larger modulus are left out: one for a GRU, whose orbits from zero
+        never leave that cube.
 
     Returns
     -------
@@ -203,12 +219,15 @@ def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=
     D. Sussillo, O. Barak, Opening the black box: low-dimensional dynamics in high-dimensional
     recurrent neural networks, Neural Computation 25 (2013), for ``q`` and slow points; J. Fan,
     Y. Yuan, On the quadratic convergence of the Levenberg–Marquardt method without nonsingularity
-    assumption, Computing 74 (2005), for the damping.
+    assumption, Computing 74 (2005), for the damping; A. Chao, Nonparametric estimation of the
+    number of classes in a population, Scandinavian Journal of Statistics 11 (1984).
     """
     slow, merge = non_negative("slow", slow), non_negative("merge", merge)
     x, residuals, settled = _search(system, starts, 1, tolerance, iterations, slow)
-    fixed = _below(x, residuals, tolerance)
-    is_slow = settled & ~fixed & _below(x, residuals, slow)
+    inside = np.abs(x).max(axis=-1) <= within
+    small = _below(x, residuals, tolerance)
+    fixed = _has_root_near(system, x, inside & small, 1)
+    is_slow = settled & inside & ~small & _below(x, residuals, slow)
     orbits, entries = _entries(system, x[:, np.newaxis], residuals, fixed, merge)
     slow_orbits, slow_kept, _ = _distinct(x[:, np.newaxis], residuals, is_slow, merge)
     return FixedPoints(
@@ -250,7 +269,7 @@ def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merg
     """
     period, merge = positive_integer("period", period), non_negative("merge", merge)
     x, residuals, _ = _search(system, starts, period, tolerance, iterations)
-    found = _below(x, residuals, tolerance)
+    found = _has_root_near(system, x, _below(x, residuals, tolerance), period)
     orbits = np.zeros((len(x), period, x.shape[-1]))
     orbits[:, 0] = x
     if period > 1:
@@ -407,6 +426,18 @@ def _defect(system, x, period):
     return r, J, np.where(finite, np.linalg.norm(r, axis=-1), np.inf)
 
 
+def _has_root_near(system, x, small, period):
+    """Of the points with a small residual, those from which Newton's step is small as well."""
+    near = small.copy()
+    for s in np.flatnonzero(small):
+        r, J, _ = _defect(system, x[s : s + 1], period)
+        left, stretch, _ = np.linalg.svd(J[0])
+        # A stretch that is rounding stands for a direction of fixed points, if it is at rest.
+        most = np.maximum(NEWTON_STEP * stretch, 10 * len(stretch) * EPS)
+        near[s] = (np.abs(r[0] @ left) <= most * (1 + np.linalg.norm(x[s]))).all()
+    return near
+
+
 # ------------------------------------------------------------------- one entry for each solution
 
 
@@ -423,12 +454,15 @@ def _entries(system, orbits, residuals, found, merge):
     """The distinct orbits among those found, and what is said of them."""
     orbits, kept, labels = _distinct(orbits, residuals, found, merge)
     period = orbits.shape[1]
+    counts = np.bincount(labels[labels >= 0], minlength=len(kept))
+    once, twice = (counts == 1).sum(), (counts == 2).sum()
     return orbits, {
         "residuals": residuals[kept],
         # One after another, as the Jacobians may be large.
         "stability": tuple(is_stable(system, orbit[0], period=period) for orbit in orbits),
-        "counts": np.bincount(labels[labels >= 0], minlength=len(kept)),
+        "counts": counts,
         "labels": labels,
+        "estimated": float(len(kept) + once * (once - 1) / (2 * twice + 2)),
     }
 
 
