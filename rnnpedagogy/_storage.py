@@ -8,16 +8,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 # What the readers of the formats raise where a byte is not what it should be.
-DAMAGE = (
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,  # a place before the beginning of the file
-    RuntimeError,  # a member that says it is encrypted, or compressed in an unknown way
-    BadZipFile,
-    zlib.error,
-)
+DAMAGE = (ValueError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error)
+# A place before the beginning of the file; a member that says it is encrypted, or compressed in an
+# unknown way.
+DAMAGE += (OSError, RuntimeError)
 
 
 def digest(*arrays):

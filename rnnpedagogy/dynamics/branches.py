@@ -6,13 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnpedagogy._validation import choice, non_negative, positive_integer, real_array
-from rnnpedagogy.dynamics.normal_forms import (
-    SINGULAR,
-    critical_pair,
-    describe,
-    name_of_crossing,
-    scale_of,
-)
+from rnnpedagogy.dynamics.normal_forms import SINGULAR, describe, scale_of
 from rnnpedagogy.dynamics.systems import image_of
 
 TOLERANCE = 1e-12  # largest |F(x) − x|, relative to 1 + |x|, in the maximum norm
@@ -168,17 +162,15 @@ def follow_branch(
     bifurcations = [replace(f, index=at_start - 1 - f.index) for f in reversed(found_before)]
     bifurcations += [replace(f, index=at_start + f.index) for f in found_after]
     curve = before[:0:-1] + after
+    y = np.array([point.y for point in curve])
     eigenvalues = np.array([point.eigenvalues for point in curve])
     return Branch(
-        values=np.array([point.y[-1] for point in curve]),
-        states=equations.unit * np.array([point.y[:-1] for point in curve]),
+        values=y[:, -1],
+        states=equations.unit * y[:, :-1],
         eigenvalues=eigenvalues,
         stable=np.abs(eigenvalues[:, 0]) < 1,
         bifurcations=tuple(bifurcations),
-        missed=(
-            *(at_start - 1 - index for index in reversed(missed_before)),
-            *(at_start + index for index in missed),
-        ),
+        missed=(*(at_start - 1 - k for k in missed_before[::-1]), *(at_start + k for k in missed)),
         stopped=(first, first if closed else last),
     )
 
@@ -382,21 +374,21 @@ def _between(a, b, share):
 # ------------------------------------------------------------------------------- test functions
 
 
-def _fold_test(point):
+def _fold(point):
     return point.tangent[-1]
 
 
-def _branch_point_test(point):
+def _crossing(point):
     sign, _ = np.linalg.slogdet(np.vstack([point.extended, point.tangent]))
     return sign * point.smallest
 
 
-def _flip_test(point):
+def _flip(point):
     sign, _ = np.linalg.slogdet(point.A + np.eye(len(point.A)))
     return sign * np.abs(point.eigenvalues + 1).min()
 
 
-def _neimark_sacker_test(point):
+def _pair(point):
     """The smallest ``|λ_i λ_j − 1|`` with the sign of the product of all: as smooth as that."""
     i, j = np.triu_indices(len(point.eigenvalues), 1)
     factors = point.eigenvalues[i] * point.eigenvalues[j] - 1
@@ -406,17 +398,20 @@ def _neimark_sacker_test(point):
     return np.sign(np.prod(factors / size).real) * size.min(initial=1.0)
 
 
+TESTS = {_fold: "fold", _crossing: "crossing", _flip: "flip", _pair: "Neimark–Sacker"}
+
+
 def _bifurcations(equations, a, b):
     """Bifurcations between two points; None if a test function jumps: another branch."""
     found = []
-    for test in (_fold_test, _branch_point_test, _flip_test, _neimark_sacker_test):
+    for test in TESTS:
         if (test(a) >= 0) != (test(b) >= 0):
             point = _locate(equations, a, b, test)
             if point is None:
                 return None
-            name = _name(equations, point, test)
-            if name is not None:
-                found.append(describe(equations, point, name))
+            if test is not _fold or point.smallest > CROSSING:  # else a crossing, met sideways
+                found.append(describe(equations, point, TESTS[test]))
+    found = [one for one in found if one is not None]
     return sorted(found, key=lambda one: (b.y - a.y) @ np.append(one.state, one.value))
 
 
@@ -445,15 +440,5 @@ def _locate(equations, a, b, test):
             values[1 - side] /= 2
         ends[side], values[side], moved = point, value, side
     # The tangent has no direction at a crossing: there its turn may jump.
-    zero = abs(value) <= LOCATED or (test is _fold_test and point.smallest <= CROSSING)
+    zero = abs(value) <= LOCATED or (test is _fold and point.smallest <= CROSSING)
     return point if zero else None
-
-
-def _name(equations, point, test):
-    if test is _fold_test:
-        return "fold" if point.smallest > CROSSING else None  # else a pitchfork, met sideways
-    if test is _flip_test:
-        return "flip"
-    if test is _branch_point_test:
-        return name_of_crossing(equations, point)
-    return "Neimark–Sacker" if critical_pair(point.eigenvalues).imag else None

@@ -8,7 +8,8 @@ from rnnpedagogy._validation import non_negative, positive_integer, real_array
 from rnnpedagogy.dynamics.systems import check_autonomous, image_of
 
 EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
-NEWTON_STEP = 1e-4  # from a fixed point, relative to 1 + ‖x‖, at most: further is not there
+NEWTON_STEP = 1e-4  # from what is called a fixed point, relative to 1 + ‖x‖, at most
+STEPS_LEFT = 50  # of Newton's method, each at least a quarter shorter than the last
 HALVINGS = 10  # of a Newton step that does not reduce the residual
 FLOATS = 2**20  # numbers that the Jacobians of a batch of starts may hold at once, about
 
@@ -51,23 +52,30 @@ class Stability:
 
 
 @dataclass(frozen=True)
-class FixedPoints:
+class _Found:
+    """What `FixedPoints` and `Cycles` say alike."""
+
+    residuals: np.ndarray
+    stability: tuple
+    counts: np.ndarray
+    labels: np.ndarray
+    estimated: float
+
+
+@dataclass(frozen=True)
+class FixedPoints(_Found):
     """Fixed points that were found from a set of starts, and points at which orbits are slow.
 
     Attributes
     ----------
+    residuals, stability, counts, labels
+        ``‖F(x) − x‖`` and `Stability` of each point, how many starts ended there, and the point at
+        which each start ended, or −1.
+    estimated : float
+        How many there are at least, as far as the repeats tell: with ``f_1`` of them found once and
+        ``f_2`` found twice, ``K + f_1 (f_1 − 1)/(2 f_2 + 2)`` (Chao's estimate).
     points : array, shape (K, n)
         In lexicographic order of the coordinates, up to the distance within which points are one.
-    residuals : array, shape (K,)
-        ``‖F(x) − x‖``.
-    stability : tuple of Stability, length K
-    counts : array of int, shape (K,)
-        How many starts ended at each point.
-    labels : array of int, shape (S,)
-        The point at which each start ended, or −1.
-    estimated : float
-        How many fixed points there are at least, as far as the repeats tell: with ``f_1`` points
-        found once and ``f_2`` found twice, ``K + f_1 (f_1 − 1)/(2 f_2 + 2)`` (Chao's estimate).
     slow_points : array, shape (M, n)
         Local minima of ``‖F(x) − x‖`` that are not fixed points, in the same order.
     slow_residuals : array, shape (M,)
@@ -75,41 +83,25 @@ class FixedPoints:
     """
 
     points: np.ndarray
-    residuals: np.ndarray
-    stability: tuple
-    counts: np.ndarray
-    labels: np.ndarray
-    estimated: float
     slow_points: np.ndarray
     slow_residuals: np.ndarray
 
 
 @dataclass(frozen=True)
-class Cycles:
+class Cycles(_Found):
     """Cycles of one minimal period that were found from a set of starts.
 
     Attributes
     ----------
+    residuals, stability, counts, labels, estimated
+        As in `FixedPoints`; ``‖F^p(x) − x‖`` at the first point of each cycle, and the label −1
+        also for a start that ended on a cycle of a shorter period.
     orbits : array, shape (K, p, n)
         ``x, F(x), …, F^{p-1}(x)`` for each cycle, beginning with its first point in lexicographic
         order; so are the cycles.
-    residuals : array, shape (K,)
-        ``‖F^p(x) − x‖`` at the first point of each cycle.
-    stability : tuple of Stability, length K
-    counts : array of int, shape (K,)
-        How many starts ended on each cycle.
-    labels : array of int, shape (S,)
-        The cycle on which each start ended; −1 if on none, or on one of a shorter period.
-    estimated : float
-        How many there are at least, as in `FixedPoints`.
     """
 
     orbits: np.ndarray
-    residuals: np.ndarray
-    stability: tuple
-    counts: np.ndarray
-    labels: np.ndarray
-    estimated: float
 
 
 def is_stable(system, point, *, period=1, tolerance=1e-6):
@@ -150,14 +142,8 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
         raise ValueError(f"the orbit of point left the finite numbers within {period} steps")
     eigenvalues = np.linalg.eigvals(product[0]).astype(complex)
     eigenvalues = eigenvalues[np.lexsort((-eigenvalues.imag, -np.abs(eigenvalues)))]
-    stable, kind = _classify(eigenvalues, tolerance)
-    return Stability(
-        stable=stable,
-        kind=kind,
-        eigenvalues=eigenvalues,
-        radius=float(np.abs(eigenvalues[0])),
-        residual=float(np.linalg.norm(image - point)),
-    )
+    radius, residual = float(np.abs(eigenvalues[0])), float(np.linalg.norm(image - point))
+    return Stability(*_classify(eigenvalues, tolerance), eigenvalues, radius, residual)
 
 
 def find_fixed_points(
@@ -172,24 +158,21 @@ def find_fixed_points(
 
     .. math:: (J^\mathsf{T} J + \nu \|r\| I)\,\delta = -J^\mathsf{T} r ,
 
-    where ``ν`` grows until ``q`` falls: between Newton's step and one along the gradient of ``q``.
-    A start goes on until only rounding is left. Near a fold, where two fixed points are about to
+    where ``ν`` grows until ``q`` falls, and stops when only rounding is left. Near a fold, where two fixed points are about to
     meet, convergence is slower, and a point is known to the square root of rounding (``1e-8``)
     only; near a cusp to its cube root. ``merge`` has to be larger than that.
 
-    A small residual is not enough for a fixed point: Newton's step from there has to be at most
-    ``1e-4 (1 + ‖x‖)`` as well. Where a gate is saturated, orbits are slow for no other reason,
-    and the next fixed point, if any, is far. Where even the rounding of ``J`` is larger than what
-    is left of it, as for ``x' = x + 1/x`` far out, no computation tells such a point from a fixed
-    one: it is called marginal, and ``within`` leaves it out. And nothing says that all fixed points
-    are found: ``estimated`` is a guess from below. More starts, best taken from orbits and with
-    noise added, find more.
+    A small residual is not enough for a fixed point: Newton's steps from there have to be at most
+    ``1e-4 (1 + ‖x‖)`` long, and to fall until only rounding is left. Where a gate is saturated,
+    orbits are slow for no other reason, and the next fixed point, if any, is far. Where even the
+    rounding of ``J`` is larger than what is left of it, as for ``x' = x + 1/x`` far out, nothing
+    tells such a point from a fixed one: it is called marginal, and ``within`` leaves it out. And
+    nothing says that all are found: ``estimated`` is a guess from below, more starts, best taken
+    from orbits and with noise added, find more.
 
-    Where all points of a curve or a surface are fixed (an integrator), each start ends at a point
-    of its own, and there are as many of them as starts: ``marginal`` ones.
-
-    Nothing that happens to a start is an error. One ends at a fixed point, or at a local minimum of
-    ``q``, which is reported as a slow point if orbits are slow there, or nowhere.
+    Where all points of a curve or a surface are fixed (an integrator), each start ends at a
+    ``marginal`` point of its own. No end is an error: a start ends at a fixed point, or at a local
+    minimum of ``q``, which is reported as a slow point if orbits are slow there, or nowhere.
 
     Parameters
     ----------
@@ -223,11 +206,10 @@ def find_fixed_points(
     number of classes in a population, Scandinavian Journal of Statistics 11 (1984).
     """
     slow, merge = non_negative("slow", slow), non_negative("merge", merge)
-    x, residuals, settled = _search(system, starts, 1, tolerance, iterations, slow)
+    x, residuals, settled, found = _search(system, starts, 1, tolerance, iterations, slow)
     inside = np.abs(x).max(axis=-1) <= within
-    small = _below(x, residuals, tolerance)
-    fixed = _has_root_near(system, x, inside & small, 1)
-    is_slow = settled & inside & ~small & _below(x, residuals, slow)
+    fixed = found & inside
+    is_slow = settled & inside & _below(x, residuals, slow) & ~_below(x, residuals, tolerance)
     orbits, entries = _entries(system, x[:, np.newaxis], residuals, fixed, merge)
     slow_orbits, slow_kept, _ = _distinct(x[:, np.newaxis], residuals, is_slow, merge)
     return FixedPoints(
@@ -268,8 +250,7 @@ def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merg
     Cycles
     """
     period, merge = positive_integer("period", period), non_negative("merge", merge)
-    x, residuals, _ = _search(system, starts, period, tolerance, iterations)
-    found = _has_root_near(system, x, _below(x, residuals, tolerance), period)
+    x, residuals, _, found = _search(system, starts, period, tolerance, iterations)
     orbits = np.zeros((len(x), period, x.shape[-1]))
     orbits[:, 0] = x
     if period > 1:
@@ -286,7 +267,8 @@ def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merg
 
 
 def _search(system, starts, period, tolerance, iterations, slow=0.0):
-    """Minima of ``q`` from all starts, the speeds there, and whether the iteration ended itself.
+    """Minima of ``q`` from all starts, the speeds there, whether the iteration ended itself, and
+    whether there is a root.
 
     A start that is heading for a minimum above ``slow`` may be given up.
     """
@@ -299,7 +281,10 @@ def _search(system, starts, period, tolerance, iterations, slow=0.0):
         _solve(system, starts[k : k + chunk], period, tolerance, iterations, slow)
         for k in range(0, len(starts), chunk)
     ]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    x, speed, settled = (np.concatenate(part) for part in zip(*parts, strict=True))
+    found = _below(x, speed, tolerance)
+    found[found] = [leads_to_root(system, one, period) for one in x[found]]
+    return x, speed, settled, found
 
 
 def _solve(system, x, period, tolerance, iterations, slow):
@@ -426,16 +411,20 @@ def _defect(system, x, period):
     return r, J, np.where(finite, np.linalg.norm(r, axis=-1), np.inf)
 
 
-def _has_root_near(system, x, small, period):
-    """Of the points with a small residual, those from which Newton's step is small as well."""
-    near = small.copy()
-    for s in np.flatnonzero(small):
-        r, J, _ = _defect(system, x[s : s + 1], period)
-        left, stretch, _ = np.linalg.svd(J[0])
-        # A stretch that is rounding stands for a direction of fixed points, if it is at rest.
-        most = np.maximum(NEWTON_STEP * stretch, 10 * len(stretch) * EPS)
-        near[s] = (np.abs(r[0] @ left) <= most * (1 + np.linalg.norm(x[s]))).all()
-    return near
+def leads_to_root(system, x, period):
+    """Whether Newton's steps from a point are short and fall, until only rounding is left."""
+    last = NEWTON_STEP * (1 + np.linalg.norm(x))
+    for _ in range(STEPS_LEFT):
+        r, J, speed = _defect(system, x[np.newaxis], period)
+        rounding = 100 * EPS * (1 + np.linalg.norm(x))
+        step = _newton_step(r, J)[0]
+        length = np.linalg.norm(step)
+        if speed <= rounding * max(1, np.abs(J).max()) or length <= rounding:
+            return True
+        if not length <= 0.75 * last:
+            return False
+        x, last = x + step, length
+    return False
 
 
 # ------------------------------------------------------------------- one entry for each solution

@@ -146,7 +146,7 @@ def _null_vectors(A, multiplier):
     return p / np.conj(p.conj() @ q), q
 
 
-def name_of_crossing(equations, point):
+def _name_of_crossing(equations, point):
     """A pitchfork if the other branch turns back at the crossing, else transcritical."""
     vectors = _null_vectors(point.A, 1.0)
     size, uncertainty, scale = _coefficient(equations, point, "quadratic", *vectors)
@@ -155,14 +155,16 @@ def name_of_crossing(equations, point):
 
 
 def describe(equations, point, name):
-    """The `Bifurcation` at a point of a branch, with its coefficient."""
-    pair = name == "Neimark–Sacker"
-    if pair:
-        angle = abs(np.angle(critical_pair(point.eigenvalues)))
+    """The `Bifurcation` at a point of a branch, a "crossing" by its own name; None for a saddle."""
+    name = _name_of_crossing(equations, point) if name == "crossing" else name
+    angle, multiplier = (np.pi, -1.0) if name == "flip" else (0.0, 1.0)
+    if pair := name == "Neimark–Sacker":
+        i, j = np.triu_indices(len(point.eigenvalues), 1)
+        products = point.eigenvalues[i] * point.eigenvalues[j]
+        angle = abs(np.angle(point.eigenvalues[i[np.abs(products - 1).argmin()]]))
         multiplier = np.exp(1j * angle)
-    else:
-        angle = np.pi if name == "flip" else 0.0
-        multiplier = np.cos(angle)
+        if angle in (0, np.pi):  # two real multipliers whose product is one
+            return None
     vectors, unit = _null_vectors(point.A, multiplier), equations.unit
     if name in ("fold", "transcritical"):
         found = _coefficient(equations, point, "quadratic", *vectors)
@@ -172,20 +174,7 @@ def describe(equations, point, name):
         found = _coefficient(equations, point, "cubic", *vectors, multiplier)
         unit = unit**2
     tangent = np.append(equations.unit * point.tangent[:-1], point.tangent[-1])
-    return Bifurcation(
-        name=name,
-        value=float(point.y[-1]),
-        state=equations.unit * point.y[:-1],
-        eigenvalues=point.eigenvalues,
-        tangent=tangent / np.linalg.norm(tangent),
-        angle=float(angle),
-        coefficient=float(found[0] / unit),
-        uncertainty=float(found[1] / unit),
-        period=equations.period,
-    )
-
-
-def critical_pair(eigenvalues):
-    """The ``λ_i`` whose product with another multiplier is nearest to one."""
-    i, j = np.triu_indices(len(eigenvalues), 1)
-    return eigenvalues[i[np.abs(eigenvalues[i] * eigenvalues[j] - 1).argmin()]]
+    tangent, state = tangent / np.linalg.norm(tangent), equations.unit * point.y[:-1]
+    numbers = (float(number) for number in (angle, found[0] / unit, found[1] / unit))
+    value, multipliers = float(point.y[-1]), point.eigenvalues
+    return Bifurcation(name, value, state, multipliers, tangent, *numbers, equations.period)
