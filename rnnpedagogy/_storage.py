@@ -12,19 +12,10 @@ from contextlib import contextmanager
 import numpy as np
 
 # What the readers of the formats raise where a byte is not what it should be.
-DAMAGE = (
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,  # a place before the beginning of the file
-    RuntimeError,  # a member that says it is encrypted, or compressed in an unknown way
-    zipfile.BadZipFile,
-    KeyError,  # no checksum
-    NotImplementedError,
-    MemoryError,
-    zlib.error,
-)
+DAMAGE = (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+# A place before the beginning of the file; a member that says it is encrypted, or compressed in an
+# unknown way; no checksum; more than fits.
+DAMAGE += (OSError, RuntimeError, KeyError, NotImplementedError, MemoryError)
 
 PARTIAL = ".partial"
 LARGEST = 2**31  # bytes of all arrays of a file: more is a file made to fill the memory

@@ -101,15 +101,8 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
     }
     derivative = float(flatten(gradient) @ v)
     truncation, rounding = step**2 * third / 6, noise / step
-    return GradientCheck(
-        derivative=derivative,
-        difference=difference,
-        error=abs(derivative - difference),
-        bound=safety * (truncation + rounding),
-        step=step,
-        truncation=truncation,
-        rounding=rounding,
-    )
+    error, bound = abs(derivative - difference), safety * (truncation + rounding)
+    return GradientCheck(derivative, difference, error, bound, step, truncation, rounding)
 
 
 def _noise(values):

@@ -88,13 +88,8 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None):
     freedom = len(x) - 2
     residual_std = np.linalg.norm(log_values - intercept - rate * x) / math.sqrt(freedom)
     margin = _student_quantile(CONFIDENCE, freedom) * residual_std / np.linalg.norm(centred)
-    return GrowthFit(
-        rate=float(rate),
-        interval=(float(rate - margin), float(rate + margin)),
-        intercept=float(intercept),
-        residual_std=float(residual_std),
-        lengths=lengths,
-    )
+    interval = float(rate - margin), float(rate + margin)
+    return GrowthFit(float(rate), interval, float(intercept), float(residual_std), lengths)
 
 
 @cache

@@ -128,13 +128,8 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
             break
         basis.append(np.where(beyond > 0, image, 0) / np.where(beyond > 0, beyond, 1))
         tridiagonal[..., k, k + 1] = tridiagonal[..., k + 1, k] = beyond[..., 0]
-    return Lanczos(
-        eigenvalues=values,
-        eigenvectors=Q @ vectors,
-        residuals=residuals,
-        converged=converged if lead else bool(converged),
-        steps=k + 1,
-    )
+    converged = converged if lead else bool(converged)
+    return Lanczos(values, Q @ vectors, residuals, converged, k + 1)
 
 
 @takes(

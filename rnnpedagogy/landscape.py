@@ -184,10 +184,8 @@ def cost_on_plane(cost, params, first, second, xs, ys):
     """
     xs, ys = real_array("xs", xs, shape=("X",)), real_array("ys", ys, shape=("Y",))
     params = _check_point(cost, params, "cost_on_plane")
-    directions = [
-        _check_direction("first", first, params),
-        _check_direction("second", second, params),
-    ]
+    pair = {"first": first, "second": second}
+    directions = [_check_direction(name, one, params) for name, one in pair.items()]
     coordinates = [np.tile(xs, len(ys)), np.repeat(ys, len(xs))]
     return _evaluate(cost, params, directions, coordinates).reshape(len(ys), len(xs))
 
@@ -393,16 +391,12 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1):
         values, *slopes = table
         counts.append(len(local_minima(values)))
         variations.append(float(total_variation(values)))
-        integral = None
+        integral, pairs = None, [counts[-2:], variations[-2:]]
         if slopes:
             sizes = np.abs(slopes[0])
             integral = float((sizes[1:] + sizes[:-1]) @ np.diff(s) / 2)
-        converged = (
-            len(counts) > 1
-            and agree(*counts[-2:])
-            and agree(*variations[-2:])
-            and (integral is None or agree(variations[-1], integral))
-        )
+            pairs.append((variations[-1], integral))
+        converged = len(counts) > 1 and all(agree(*pair) for pair in pairs)
         if converged or 2 * len(s) - 1 > max_points:
             break
         s = np.linspace(low, high, 2 * len(s) - 1)
@@ -410,13 +404,7 @@ def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1):
         finer[:, ::2] = table
         finer[:, 1::2] = _tabulate(function, s[1::2])
         table = finer
-    return MinimaCount(
-        count=counts[-1],
-        converged=converged,
-        points=len(s),
-        total_variation=variations[-1],
-        slope_integral=integral,
-    )
+    return MinimaCount(counts[-1], converged, len(s), variations[-1], integral)
 
 
 def _tabulate(function, s):
@@ -425,8 +413,6 @@ def _tabulate(function, s):
     found = found if isinstance(found, tuple) else (found,)
     if len(found) > 2:
         raise ValueError(f"function must return values, or a pair with slopes, got {len(found)}")
-    names = ("values", "slopes")[: len(found)]
-    rows = zip(names, found, strict=True)
-    return np.stack(
-        [real_array(f"{name} of the function", row, shape=s.shape) for name, row in rows]
-    )
+    names = ("values of the function", "slopes of the function")
+    rows = zip(names, found, strict=False)
+    return np.stack([real_array(name, row, shape=s.shape) for name, row in rows])

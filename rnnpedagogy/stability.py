@@ -14,16 +14,11 @@ ROW_SUMS = {"i": 0.395, "f": 0.155, "g": 0.099, "o": 0.395}
 INPUT_TO_FORGET = 0.25  # … and of the one that takes the input to the forget gate
 
 
-def _largest_phi():
-    """Where the certificate ends at the published row sums: ``a = (1 − φ)(1 − o)``."""
-    from_i_and_g = ROW_SUMS["i"] / 4 + ROW_SUMS["g"]
-    from_o = 1 - ROW_SUMS["o"] / 4
-    # With r = 1 − φ: from_i_and_g + ¼ W_f/r = r from_o.
-    root = math.sqrt(from_i_and_g**2 + from_o * ROW_SUMS["f"])
-    return 1 - (from_i_and_g + root) / (2 * from_o)
-
-
-LARGEST_PHI = _largest_phi()
+# Where the certificate ends at these row sums: a = (1 − φ)(1 − o), and with r = 1 − φ
+# _FROM_I_AND_G + ¼ W_f/r = r _FROM_O.
+_FROM_I_AND_G, _FROM_O = ROW_SUMS["i"] / 4 + ROW_SUMS["g"], 1 - ROW_SUMS["o"] / 4
+_ROOT = math.sqrt(_FROM_I_AND_G**2 + _FROM_O * ROW_SUMS["f"])
+LARGEST_PHI = 1 - (_FROM_I_AND_G + _ROOT) / (2 * _FROM_O)
 
 
 @dataclass(frozen=True)
@@ -121,15 +116,8 @@ def contraction_certificate(params, *, input_bound=1.0):
     spread = phi - o - a
     larger = (np.abs(spread) + np.hypot(spread, 2 * np.sqrt(a * phi))) / 2
     gap = np.where(spread > 0, larger, a * phi / larger)
-    return Certificate(
-        holds=a < (1 - phi) * (1 - o),
-        rate=o + a + gap,
-        phi=phi,
-        a=a,
-        o=o,
-        cell_bound=cell_bound,
-        weight=gap / phi,
-    )
+    holds = a < (1 - phi) * (1 - o)
+    return Certificate(holds, o + a + gap, phi, a, o, cell_bound, weight=gap / phi)
 
 
 @takes(params=parameters)
@@ -197,8 +185,10 @@ def project_contracting_lstm(params, *, input_bound=1.0, phi=0.6):
     params = project_stable_lstm(params)
     W_hh, W_ih, bias = _by_gate(params)
     used = _row_sums(W_hh["f"]) + input_bound * _row_sums(W_ih["f"])
-    room = math.log(phi / (1 - phi)) - used
-    bias["f"] = np.minimum(bias["f"], room).astype(bias["f"].dtype)
+    largest = math.log(phi / (1 - phi))
+    lowered = np.minimum(bias["f"], largest - used).astype(bias["f"].dtype)
+    # Rounded down: what `contraction_certificate` adds up is no larger than it may be.
+    bias["f"] = np.where(used + lowered > largest, np.nextafter(lowered, -np.inf), lowered)
     return params | {"bias": _join(bias, -1)}
 
 

@@ -155,13 +155,9 @@ def symbol_classification(
     places = rng.integers(starts, stops, size=(sequences, len(starts))).T
     for place, digit in zip(places, reversed(range(len(starts))), strict=True):
         symbols[place, np.arange(sequences)] = labels // KINDS**digit % KINDS
-    return Task(
-        inputs=np.eye(KINDS + DISTRACTORS, dtype=dtype)[symbols],
-        targets=np.broadcast_to(labels, (length, sequences)),
-        loss="cross-entropy",
-        at="last",
-        output_size=classes,
-    )
+    inputs = np.eye(KINDS + DISTRACTORS, dtype=dtype)[symbols]
+    targets = np.broadcast_to(labels, (length, sequences))
+    return Task(inputs, targets, "cross-entropy", "last", classes)
 
 
 @takes(rng=generator, sequences=all_of(positive_integer))

@@ -304,6 +304,70 @@ def test_a_contracting_network_has_one_attractor_for_all_starts(seed, norm, n):
     np.testing.assert_array_less(np.abs(found.attractors[0].eigenvalues), norm * (1 + 1e-9))
 
 
+@pytest.mark.parametrize(("transient", "steps"), [(2000, 1000), (50_000, 5000), (200_000, 5000)])
+def test_a_weakly_stable_focus_is_no_closed_curve(transient, steps):
+    # The radius follows r' = r − r³, and falls like a power of the time: 1/√(2t).
+    matrix = rotation(1.0)
+
+    def step(x):
+        return (1 - anp.sum(x * x, axis=-1, keepdims=True)) * (x @ matrix.T)
+
+    found = identify_attractors(Map(step), np.array([[0.5, 0.0]]), transient=transient, steps=steps)
+    assert kinds(found)[0][0] in ("still moving", "undecided")
+
+
+@pytest.mark.parametrize(("gap", "kind"), [(2e-13, "undecided"), (0.0, "fixed point")])
+def test_a_fold_that_has_just_vanished_leaves_no_fixed_point(gap, kind):
+    # The estimate (x² + gap)/2|x| of the distance to a limit is 5e-7, below the tolerance.
+    system = Map(lambda x: x + (x * x + gap) / (1 + x**4))
+    found = identify_attractors(system, np.array([[-5e-7]]), transient=0)
+    assert kinds(found) == [(kind, 1 if kind == "fixed point" else None)]
+    if gap:
+        assert "nothing to come to" in found.attractors[0].evidence
+
+
+@pytest.mark.parametrize("units", [20, 40])
+def test_a_bit_beside_many_chaotic_units_has_two_attractors(units):
+    rng = np.random.default_rng(1)
+    weight = np.zeros((units + 1, units + 1))
+    weight[0, 0] = 2
+    weight[1:, 1:] = 4 * rng.normal(size=(units, units)) / np.sqrt(units)
+    turn = np.linalg.qr(rng.normal(size=weight.shape))[0]
+    system = Map(
+        lambda x: anp.tanh(x @ turn @ weight.T) @ turn.T,
+        lambda x: (
+            (turn * (1 - anp.tanh(x @ turn @ weight.T) ** 2)[..., np.newaxis, :]) @ weight @ turn.T
+        ),
+    )
+    begin = rng.normal(size=(6, units + 1))
+    begin[:, 0] = [0.5, -0.5] * 3
+    found = identify_attractors(system, begin @ turn.T, transient=500)
+    assert kinds(found) == [("chaotic", None)] * 2
+    assert found.labels.tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("seed", "kind", "period"), [(3015, "cycle", 48), (3034, "fixed point", 1)]
+)
+def test_a_long_chaotic_transient_is_seen_through(seed, kind, period):
+    rng = np.random.default_rng(seed)
+    params = {"weight_ih": np.zeros((8, 0)), "weight_hh": 0.7 * rng.normal(size=(8, 8))}
+    system = CellMap(Elman(0, 8), params | {"bias": 0.5 * rng.normal(size=8)})
+    begin = rng.uniform(-1, 1, (20, 8))
+    assert (kind, period) in kinds(identify_attractors(system, begin))
+    names = {one.kind for one in identify_attractors(system, begin).attractors}
+    assert "chaotic" not in names
+
+
+def test_chaos_that_escapes_later_is_not_called_an_attractor():
+    # Past r = 4 nearly all orbits leave; with 4 + 1e-7 after some three thousand steps.
+    system = logistic_map(4 + 1e-7)
+    found = identify_attractors(system, starts(3, 1, low=0.2, high=0.8), transient=50, steps=500)
+    ends = [(one.kind, one.evidence.endswith("diverges later")) for one in found.attractors]
+    assert ("still moving", True) in ends or (found.labels == -1).any()
+    assert all(kind in ("chaotic", "still moving") for kind, _ in ends)
+
+
 def test_all_starts_at_once_are_a_loop_over_starts():
     x = starts(8, 1)
     system = Map(lambda x: 2.5 * x - x**3)

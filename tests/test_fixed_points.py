@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from maps import henon, linear, logistic
 from strategies import CELLS, draw_params, every_cell, read_only, some_examples
 
-from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.cells import GRU, LSTM, Elman
 from rnnpedagogy.dynamics import CellMap, Map, find_cycles, find_fixed_points, is_stable
 
 EPS = np.finfo(float).eps
@@ -603,3 +603,54 @@ def test_only_autonomous_systems_have_fixed_points(ask):
     several = draw_params(cell, np.random.default_rng(0), leads=(3,))
     with pytest.raises(ValueError, match=r"params must be one parameter set.*\(3,\)"):
         ask(CellMap(cell, several, np.zeros(1)))
+
+
+def test_a_saturated_gate_is_no_fixed_point():
+    # Far out z = σ(x) ≈ 1, so that x' − x = (1 − z)(tanh x/2 − x) is small: 4e-8 at 20, and the
+    # next fixed point is at zero.
+    def step(x):
+        z = 1 / (1 + anp.exp(-x))
+        return z * x + (1 - z) * anp.tanh(x / 2)
+
+    starts = np.linspace(-2.0, 30.0, 33)[:, np.newaxis]
+    found = find_fixed_points(Map(step), starts, within=25)
+    assert found.points.shape == (1, 1)
+    assert abs(found.points[0, 0]) <= 1e-9
+    # A residual below the tolerance alone says nothing: at 23 it is 2e-9, relative 1e-10.
+    assert abs(step(23.0) - 23.0) <= 1e-10 * 24
+    assert find_fixed_points(Map(step), np.array([[23.0]]), iterations=1).labels.tolist() == [-1]
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_the_fixed_points_of_a_gru_are_where_its_orbits_are(seed):
+    rng = np.random.default_rng(seed)
+    cell = GRU(1, 8)
+    params = {k: 1.2 * rng.normal(size=shape) for k, shape in cell.param_shapes(None).items()}
+    system = CellMap(cell, params, np.zeros(1))
+    starts = rng.normal(size=(200, 8))
+    found = find_fixed_points(system, starts)
+    inside = np.abs(found.points).max(axis=1) <= 1
+    # Far out, only what has no residual but rounding cannot be told from a fixed point.
+    sizes = np.linalg.norm(found.points, axis=1)
+    assert (found.residuals[~inside] <= 1e3 * EPS * sizes[~inside]).all()
+    kept = find_fixed_points(system, starts, within=1)
+    np.testing.assert_array_equal(kept.points, found.points[inside])
+    assert "marginal" not in kinds_of(kept)
+
+
+def test_repeats_say_how_many_fixed_points_there_may_be():
+    # x' = x + sin(x)/2 has a fixed point at each multiple of π, here 201 of them.
+    system = Map(lambda x: x + anp.sin(x) / 2)
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(20):
+        found = find_fixed_points(system, rng.uniform(-100 * np.pi, 100 * np.pi, (150, 1)))
+        assert len(found.points) < 125
+        errors.append(found.estimated / 201 - 1)
+    assert -0.2 <= np.mean(errors) <= 0.1
+    # Where each is found several times, there are no more.
+    found = find_fixed_points(system, grid(-7, 7, 60), within=7)
+    assert found.counts.min() >= 2
+    assert found.estimated == len(found.points)
+    # Where a line is fixed, there is no end.
+    starts = rng.normal(size=(30, 2))
+    assert find_fixed_points(linear([[1.0, 0.0], [0.0, 0.5]]), starts).estimated == 30 + 30 * 29 / 2

@@ -267,6 +267,22 @@ def test_what_is_projected_has_its_certificate(dtype, phi, input_bound):
         assert (found["bias"] <= params["bias"]).all()
 
 
+@every_dtype
+@pytest.mark.parametrize("input_bound", [1.0, 1e6, 1e8])
+def test_a_large_forget_bias_is_rounded_down(dtype, input_bound):
+    cell = LSTM(1, 16)
+    for seed in range(10):
+        params = dict(draw_params(cell, np.random.default_rng(seed), dtype=dtype))
+        params["bias"] = np.full_like(params["bias"], 9)
+        found = project_contracting_lstm(params, input_bound=input_bound)
+        certificate = contraction_certificate(found, input_bound=input_bound)
+        assert certificate.holds
+        assert certificate.rate < 0.93
+        # In φ only the sum of double precision is rounded, of terms as large as the input bound.
+        assert certificate.phi <= 0.6 + EPS * input_bound + EPS
+        assert found["bias"].dtype == dtype
+
+
 def test_a_forget_bias_with_room_stays():
     params = zeros(1, 2)
     params["bias"][2:4] = [0.4, 3.7]

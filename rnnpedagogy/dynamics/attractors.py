@@ -13,6 +13,8 @@ from rnnpedagogy.dynamics.point_sets import cover, distances, last_returns, spac
 from rnnpedagogy.dynamics.systems import check_autonomous
 
 DIVERGED = -1
+APERIODIC = ("closed curve", "chaotic")
+LONGER = 4  # how much longer than before an orbit that does not return is run, for a second look
 BOUND = 1e8  # an orbit with a larger entry has diverged
 
 
@@ -56,12 +58,17 @@ def identify_attractors(
       left to the limit, is at most the tolerance; the smallest such ``p`` is the period;
     - *still moving* if :math:`\lambda_1 < 0`, the distance is larger, and falls: a fixed point on
       the brink of stability, approached like a power of the time, ends here;
-    - *closed curve* if :math:`\lambda_1` is zero within its error and :math:`\lambda_2` negative,
+    - *closed curve* if :math:`\lambda_1` is zero within its error and :math:`\lambda_2` so negative
+      that nearby orbits have stopped approaching it (by a factor of ``e`` in the run, at least),
       :math:`\max_t \|x_{t+k} - x_t\|_\infty` is small against the orbit for some ``k``, and the
       points, or each ``q``-th of them, hang together without a gap;
     - *chaotic* if :math:`\lambda_1 > 0` by three standard errors, nearby orbits separate by more
       than a factor ``e^8`` in the run, and mean and size of its halves agree;
-    - *undecided* otherwise, such as an orbit at rest on a point that repels.
+    - *undecided* otherwise, such as an orbit at rest on a point that repels, or between two that
+      have just vanished: Newton's method, too, has to find a fixed point or a cycle.
+
+    What is called a closed curve or chaotic is run on, four times as long, and looked at again:
+    long transients look like either. What is then found counts.
 
     Parameters
     ----------
@@ -84,9 +91,9 @@ def identify_attractors(
     Notes
     -----
     Cycles less than ten tolerances apart are one. Orbits of other kinds are one if nineteen in
-    twenty points of each lie within a few spacings of the points of the other: attractors closer
-    than that are not told apart, and in many dimensions that is not close. A chaotic orbit may yet
-    leave, one near the end of a cascade of periods may be anything: more steps tell.
+    twenty points of each lie within a few spacings of the points of the other, and no plane has
+    nineteen in twenty on either side. A chaotic orbit may yet leave, one near the end of a cascade
+    of periods may be anything: more steps tell.
     """
     starts = real_array("starts", starts, shape=("S", "n"))
     check_autonomous(system)
@@ -104,18 +111,34 @@ def identify_attractors(
         groups, periods = _group(orbits, floor, largest_period)
         seen = orbits[:, [group[0] for group in groups]]
         found = classify(system, seen, periods, floor, largest_period)
+        longer = LONGER * (transient + steps)
+        found = _look_again(system, found, seen[-1], longer, steps, floor, largest_period)
         for group, one in zip(groups, found, strict=True):
             labels[kept[group]] = place(one, attractors)
     return Attractors(attractors=counted(attractors, labels), labels=labels)
 
 
+def _look_again(system, found, ends, transient, steps, floor, largest_period):
+    """What is found, where those that do not return have been run for longer."""
+    again = np.array([k for k, one in enumerate(found) if one.kind in APERIODIC], int)
+    if not again.size:
+        return found
+    later = settle(system, ends[again], steps, transient, bound=BOUND).astype(float)
+    stay = np.isfinite(later[-1]).all(axis=-1)
+    for k in again[~stay]:
+        text = f"{found[k].evidence}, and diverges later"
+        found[k] = replace(found[k], kind="still moving", evidence=text)
+    again, later = again[stay], later[:, stay]
+    *_, periods = _periods(later, floor, largest_period)
+    for k, one in zip(again, classify(system, later, periods, floor, largest_period), strict=True):
+        found[k] = found[k] if one.kind == found[k].kind else one
+    return found
+
+
 def _group(orbits, floor, largest_period):
     """Groups of orbits ``(T, S, n)`` on the same set, slowest first, and periods, 0 for none."""
-    size = floor * np.maximum(1, np.abs(orbits).max(axis=(0, 2)))
-    moves = last_returns(orbits, largest_period)
-    period = np.where(moves.min(axis=0) <= size, 1 + np.argmax(moves <= size, axis=0), 0)
-    centre, spread = orbits.mean(axis=0), orbits.std(axis=0)
-    scale = cache(lambda k: spacing(orbits[:, k]))
+    size, moves, period = _periods(orbits, floor, largest_period)
+    reach = cache(lambda k: 2 * spacing(orbits[:, k]) + size[k])
     groups, periods, left = [], [], np.arange(len(period))
     while left.size:
         one, rest = left[0], left[1:]
@@ -125,17 +148,20 @@ def _group(orbits, floor, largest_period):
             group = np.append(one, rest[near])
             groups.append(group[np.argsort(-moves[period[one] - 1, group], kind="stable")])
         else:
-            apart = np.abs(centre[rest] - centre[one])
-            rest = rest[(apart <= (spread[rest] + spread[one]) / 2 + size[one]).all(axis=1)]
-            same = [
-                k
-                for k in rest
-                if cover(orbits[:, k], orbits[:, one], 2 * max(scale(k), scale(one)) + size[k])
-            ]
+            known = orbits[:, one]
+            same = [k for k in rest if cover(orbits[:, k], known, max(reach(k), reach(one)))]
             groups.append(np.array([one, *same]))
         periods.append(int(period[one]))
         left = np.setdiff1d(left, groups[-1])
     return groups, periods
+
+
+def _periods(orbits, floor, largest_period):
+    """What is no distance for each orbit, how far it is from itself after ``p``, and its period."""
+    size = floor * np.maximum(1, np.abs(orbits).max(axis=(0, 2)))
+    moves = last_returns(orbits, largest_period)
+    first = 1 + np.argmax(moves <= size, axis=0)
+    return size, moves, np.where(moves.min(axis=0) <= size, first, 0)
 
 
 def place(one, known):
@@ -158,6 +184,6 @@ def _same(one, other):
     if (one.kind, one.period) != (other.kind, other.period):
         return False
     scale = max(one.scale, other.scale)
-    if one.kind in ("closed curve", "chaotic"):
+    if one.kind in APERIODIC:
         return cover(one.states, other.states, scale)
     return distances(one.states[-1:], other.states)[0] <= scale

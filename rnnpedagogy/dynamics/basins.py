@@ -114,7 +114,6 @@ def _assign(ends, known):
     sets = [
         (k, a.states, max(a.scale, NEAR * max(1, np.abs(a.states).max()) if a.period else 0))
         for k, a in enumerate(known)
-        if a.kind in SETTLED
     ]
     for states in ends[::-1]:
         left = np.flatnonzero(labels == UNDECIDED)

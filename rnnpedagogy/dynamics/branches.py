@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnpedagogy._validation import choice, non_negative, positive_integer, real_array
-from rnnpedagogy.dynamics.normal_forms import SINGULAR, critical_pair, describe, name_of_crossing
+from rnnpedagogy.dynamics.normal_forms import SINGULAR, describe, scale_of
 from rnnpedagogy.dynamics.systems import image_of
 
 TOLERANCE = 1e-12  # largest |F(x) − x|, relative to 1 + |x|, in the maximum norm
@@ -17,6 +17,7 @@ LARGEST_TURN = 0.95  # the cosine of the angle between neighbouring tangents is 
 HALVINGS = 20  # of the arclength step, before the branch is given up
 SEPARATIONS = 10  # halvings to tell apart bifurcations that hide each other
 LOCATED = 1e-6  # what a test function may be at most at its zero: far below, unless it jumps
+SMALL = 128  # scales of the nonlinearity are a unit of the state, if that is less than one
 CROSSING = 1e-4  # where the smallest singular value is below, the tangent is that of a crossing
 
 
@@ -36,6 +37,9 @@ class Branch:
         Whether all multipliers are inside the unit circle.
     bifurcations : tuple of Bifurcation
         In order along the branch.
+    missed : tuple of int
+        The points after which more multipliers cross the unit circle than the bifurcations found
+        account for: something happens between them and the next that has no name here.
     stopped : tuple of two str
         Why there are no points before the first and after the last one: ``"start"``, ``"low"``,
         ``"high"``, ``"points"``, ``"closed"``, or ``"step"`` if even the smallest step failed.
@@ -46,6 +50,7 @@ class Branch:
     eigenvalues: np.ndarray
     stable: np.ndarray
     bifurcations: tuple
+    missed: tuple
     stopped: tuple
 
 
@@ -78,8 +83,9 @@ def follow_branch(
     :math:`\det(A + I)` (flip), of :math:`\prod_{i<j} (\lambda_i \lambda_j - 1)` where the critical
     pair is complex (Neimark–Sacker; a neutral saddle has a real one). At the strong resonances, the
     angles 0, π, 2π/3 and π/2, more happens than a closed curve that is born. Where more multipliers
-    cross than these account for, the step is halved, up to ten times. Not seen are multipliers that
-    cross together, as equal ones do, and those that cross and come back within one step.
+    cross than these account for, the step is halved, up to ten times; if that does not tell them
+    apart, as where two equal ones cross together, ``missed`` says where. Not seen are multipliers
+    that cross and come back within one step.
 
     Parameters
     ----------
@@ -92,7 +98,9 @@ def follow_branch(
     state : array, shape (n,)
         A state near a fixed point there; Newton's method corrects it.
     step : float
-        Largest arclength between two points, Euclidean in ``(x, μ)``; also the first step.
+        Largest arclength between two points, Euclidean in ``(x, μ)``; also the first step. A map
+        in small units, whose Jacobian changes by a tenth within ``s < 1/128`` of the state, is
+        followed in ``(x/128s, μ)``.
     points : int
         Largest number of steps in each direction.
     low, high : float
@@ -135,9 +143,9 @@ def follow_branch(
     choice("direction", direction, ("up", "down", "both"))
     if not low <= value <= high:
         raise ValueError(f"value must lie between low = {low} and high = {high}, got {value}")
-    equations = _Equations(family, positive_integer("period", period))
+    equations = _equations(family, positive_integer("period", period), value, state)
     along_mu = np.append(np.zeros_like(state), 1.0)
-    start = equations.correct(np.append(state, value), along_mu)
+    start = equations.correct(np.append(state / equations.unit, value), along_mu)
     if start is None:
         raise ValueError(
             f"state must be near a fixed point at value = {value}, Newton's method finds none"
@@ -146,21 +154,23 @@ def follow_branch(
     def walk(sense):
         return _walk(equations, start, sense, step, points, low, high)
 
-    nothing = [start], [], "start"
-    before, found_before, first = nothing if direction == "up" else walk(-1)
+    nothing = [start], [], [], "start"
+    before, found_before, missed_before, first = nothing if direction == "up" else walk(-1)
     closed = first == "closed"
-    after, found_after, last = nothing if direction == "down" or closed else walk(1)
+    after, found_after, missed, last = nothing if direction == "down" or closed else walk(1)
     at_start = len(before) - 1
     bifurcations = [replace(f, index=at_start - 1 - f.index) for f in reversed(found_before)]
     bifurcations += [replace(f, index=at_start + f.index) for f in found_after]
     curve = before[:0:-1] + after
+    y = np.array([point.y for point in curve])
     eigenvalues = np.array([point.eigenvalues for point in curve])
     return Branch(
-        values=np.array([point.y[-1] for point in curve]),
-        states=np.array([point.y[:-1] for point in curve]),
+        values=y[:, -1],
+        states=equations.unit * y[:, :-1],
         eigenvalues=eigenvalues,
         stable=np.abs(eigenvalues[:, 0]) < 1,
         bifurcations=tuple(bifurcations),
+        missed=(*(at_start - 1 - k for k in missed_before[::-1]), *(at_start + k for k in missed)),
         stopped=(first, first if closed else last),
     )
 
@@ -213,15 +223,16 @@ def switch_branch(family, bifurcation, *, distance=0.01):
     """
     kind = choice("bifurcation.name", bifurcation.name, ("pitchfork", "transcritical", "flip"))
     period = bifurcation.period * (2 if kind == "flip" else 1)
-    equations = _Equations(family, period)
-    y = np.append(bifurcation.state, bifurcation.value)
+    equations = _equations(family, period, bifurcation.value, bifurcation.state)
+    units = np.append(np.full_like(bifurcation.state, equations.unit), 1.0)
+    y = np.append(bifurcation.state, bifurcation.value) / units
     plane = np.linalg.svd(equations.extended(y)[2])[2][-2:]
-    along, across = plane @ bifurcation.tangent
+    along, across = plane @ (bifurcation.tangent / units)
     direction = np.array([-across, along]) @ plane / np.hypot(along, across)
     point = equations.correct(y + distance * direction, direction)
     if point is None:
         raise ValueError(f"distance must be smaller, Newton's method fails at {distance!r}")
-    return float(point.y[-1]), point.y[:-1], period
+    return float(point.y[-1]), equations.unit * point.y[:-1], period
 
 
 @dataclass(frozen=True)
@@ -239,16 +250,19 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Equations:
-    """``F^p(x; μ) − x = 0`` with its derivatives."""
+    """``F^p(x; μ) − x = 0`` with its derivatives, for states in a unit."""
 
     family: Callable
     period: int
+    unit: float = 1.0
 
+    @np.errstate(over="ignore", invalid="ignore")  # orbits that leave are not followed
     def linearise(self, values, states):
         """Images of states and the matrices ``∂F^p/∂x`` there: ``(K, n)`` and ``(K, n, n)``."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return image_of(self.family(values), states, self.period)
+        images, A = image_of(self.family(values), self.unit * states, self.period)
+        return images / self.unit, A
 
+    @np.errstate(over="ignore", invalid="ignore")
     def extended(self, y):
         """``F^p(x) − x``, ``A = ∂F^p/∂x`` and the matrix ``(A − I, ∂F^p/∂μ)`` at ``y``."""
         x, mu = y[:-1], y[-1]
@@ -286,31 +300,40 @@ class _Equations:
         return _Point(y, A, extended, tangent, eigenvalues, singular[-1], count)
 
 
+def _equations(family, period, value, state):
+    """The equations, in a smaller unit if the map is in small units: steps see what it sees."""
+    direction = np.full(len(state), len(state) ** -0.5)
+    scale = scale_of(_Equations(family, 1).linearise, value, state, direction)
+    return _Equations(family, period, min(1.0, SMALL * scale))
+
+
 def _walk(equations, start, sense, step, points, low, high):
-    """Points and bifurcations from the start in one direction, and why it ends."""
-    curve, found = [start], []
+    """Points, bifurcations, and where some are missed, in one direction, and why it ends."""
+    curve, found, missed = [start], [], []
     h = step
     while True:
         here = curve[-1]
         if here.y[-1] >= high and sense * here.tangent[-1] > 0:
-            return curve, found, "high"
+            return curve, found, missed, "high"
         if here.y[-1] <= low and sense * here.tangent[-1] < 0:
-            return curve, found, "low"
+            return curve, found, missed, "low"
         if len(curve) > points:
-            return curve, found, "points"
+            return curve, found, missed, "points"
         there = _next(equations, here, sense * h, low, high)
         closed = there is not None and len(curve) > 2 and _passes(start, here, there, sense)
         ends = (here, start if closed else there)[::sense]
         more = None if there is None else _bifurcations(equations, *ends)
-        if more is None or (_hidden(*ends, more) and h > step / 2**SEPARATIONS):
+        hidden = more is not None and _hidden(*ends, more)
+        if more is None or (hidden and h > step / 2**SEPARATIONS):
             h /= 2
             if h < step / 2**HALVINGS:
-                return curve, found, "step"
+                return curve, found, missed, "step"
             continue
         found += [replace(one, index=len(curve) - 1) for one in more[::sense]]
+        missed += [len(curve) - 1] if hidden else []
         curve.append(start if closed else there)
         if closed:
-            return curve, found, "closed"
+            return curve, found, missed, "closed"
         if there.newton_steps <= QUICK:
             h = min(2 * h, step)
 
@@ -351,21 +374,21 @@ def _between(a, b, share):
 # ------------------------------------------------------------------------------- test functions
 
 
-def _fold_test(point):
+def _fold(point):
     return point.tangent[-1]
 
 
-def _branch_point_test(point):
+def _crossing(point):
     sign, _ = np.linalg.slogdet(np.vstack([point.extended, point.tangent]))
     return sign * point.smallest
 
 
-def _flip_test(point):
+def _flip(point):
     sign, _ = np.linalg.slogdet(point.A + np.eye(len(point.A)))
     return sign * np.abs(point.eigenvalues + 1).min()
 
 
-def _neimark_sacker_test(point):
+def _pair(point):
     """The smallest ``|λ_i λ_j − 1|`` with the sign of the product of all: as smooth as that."""
     i, j = np.triu_indices(len(point.eigenvalues), 1)
     factors = point.eigenvalues[i] * point.eigenvalues[j] - 1
@@ -375,17 +398,20 @@ def _neimark_sacker_test(point):
     return np.sign(np.prod(factors / size).real) * size.min(initial=1.0)
 
 
+TESTS = {_fold: "fold", _crossing: "crossing", _flip: "flip", _pair: "Neimark–Sacker"}
+
+
 def _bifurcations(equations, a, b):
     """Bifurcations between two points; None if a test function jumps: another branch."""
     found = []
-    for test in (_fold_test, _branch_point_test, _flip_test, _neimark_sacker_test):
+    for test in TESTS:
         if (test(a) >= 0) != (test(b) >= 0):
             point = _locate(equations, a, b, test)
             if point is None:
                 return None
-            name = _name(equations, point, test)
-            if name is not None:
-                found.append(describe(equations, point, name))
+            if test is not _fold or point.smallest > CROSSING:  # else a crossing, met sideways
+                found.append(describe(equations, point, TESTS[test]))
+    found = [one for one in found if one is not None]
     return sorted(found, key=lambda one: (b.y - a.y) @ np.append(one.state, one.value))
 
 
@@ -414,15 +440,5 @@ def _locate(equations, a, b, test):
             values[1 - side] /= 2
         ends[side], values[side], moved = point, value, side
     # The tangent has no direction at a crossing: there its turn may jump.
-    zero = abs(value) <= LOCATED or (test is _fold_test and point.smallest <= CROSSING)
+    zero = abs(value) <= LOCATED or (test is _fold and point.smallest <= CROSSING)
     return point if zero else None
-
-
-def _name(equations, point, test):
-    if test is _fold_test:
-        return "fold" if point.smallest > CROSSING else None  # else a pitchfork, met sideways
-    if test is _flip_test:
-        return "flip"
-    if test is _branch_point_test:
-        return name_of_crossing(equations, point)
-    return "Neimark–Sacker" if critical_pair(point.eigenvalues).imag else None

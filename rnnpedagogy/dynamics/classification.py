@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnnpedagogy.dynamics.fixed_points import is_stable
-from rnnpedagogy.dynamics.lyapunov import grow, sort_exponents
+from rnnpedagogy.dynamics.fixed_points import is_stable, leads_to_root
+from rnnpedagogy.dynamics.lyapunov import lyapunov_spectrum
 from rnnpedagogy.dynamics.point_sets import last_returns, spacing
 
 EPS = np.finfo(float).eps
@@ -14,6 +14,7 @@ EXPONENTS = 2  # that are computed: without the second, no orbit is a closed cur
 BLOCKS = 10  # of an orbit, for the standard errors of its exponents
 PIECES = 8  # closed curves that an orbit may visit in turn
 LONGEST = 2000  # states of an orbit that are compared with one another
+TOGETHER = 1  # logarithm of what nearby orbits approach a closed curve by, at least
 SEPARATED = 8  # logarithm of a growth that no closed curve shows: there it swings within bounds
 
 
@@ -71,21 +72,13 @@ def classify(system, orbits, periods, floor, largest_period):
 
 
 def _exponents(system, orbits):
-    """Exponents along given orbits ``(T, G, n)`` and their errors, each of shape ``(G, k)``."""
-    _, G, n = orbits.shape
-    frame = np.linalg.qr(np.random.default_rng(0).normal(size=(G, n, min(EXPONENTS, n))))[0]
-    chunk = max(1, 2**20 // (G * n * n))
-    means = []
-    for block in np.array_split(orbits[:-1], BLOCKS + 1):  # the first one turns the frame
-        growth = 0.0
-        for k in range(0, len(block), chunk):
-            _, jacobians = system.linearise(block[k : k + chunk], 0, 1)
-            frame, more = grow(frame, jacobians[0], 1)
-            growth = growth + more
-        means.append(growth / len(block))
-    means = np.array(means[1:])
-    mean, _, error = sort_exponents(means.mean(axis=0), means)
-    return mean, np.nan_to_num(error)  # minus infinity has no scatter
+    """Exponents along orbits ``(T, G, n)`` and their errors, each of shape ``(G, k)``."""
+    steps, count = len(orbits) - 1, min(EXPONENTS, orbits.shape[-1])
+    turn = steps // (BLOCKS + 1)  # of the frame, until it is that of the orbit
+    found = lyapunov_spectrum(
+        system, orbits[0], steps=steps - turn, transient=turn, exponents=count, blocks=BLOCKS
+    )
+    return found.exponents, np.nan_to_num(found.standard_error)  # minus infinity has no scatter
 
 
 def _classify_periodic(system, orbit, period, tolerance):
@@ -96,7 +89,9 @@ def _classify_periodic(system, orbit, period, tolerance):
     rounding = EPS * max(1.0, np.abs(orbit[-1]).max())  # hides a slower approach
     left = max(move, rounding) / (1 - near.radius) if near.radius < 1 else np.inf
     kind, text, scale = "undecided", f"at rest to {move:.1g}, which nothing draws it to", tolerance
-    if left <= tolerance:
+    if left <= tolerance and not leads_to_root(system, orbit[-1], period):
+        text = f"moves by {move:.1g}, where there is nothing to come to"
+    elif left <= tolerance:
         shortest = 1 + int(np.argmax(moves <= 2 * left))  # of points no further from the limit
         if shortest < period:
             period, near = shortest, is_stable(system, orbit[-1], period=shortest)
@@ -106,17 +101,10 @@ def _classify_periodic(system, orbit, period, tolerance):
         kind, text, scale = "still moving", approach, 2 * left
     with np.errstate(divide="ignore"):  # a multiplier may be zero
         means = np.log(np.abs(near.eigenvalues[:EXPONENTS])) / period
-    return Attractor(
-        kind=kind,
-        states=orbit[-period:],
-        exponents=means,
-        standard_error=np.zeros_like(means),
-        scale=float(scale),
-        evidence=f"multiplier {near.radius:.6g}, {text}",
-        period=None if kind in ("undecided", "still moving") else period,
-        eigenvalues=near.eigenvalues,
-        residual=near.residual,
-    )
+    error, text = np.zeros_like(means), f"multiplier {near.radius:.6g}, {text}"
+    known = None if kind in ("undecided", "still moving") else period
+    found = kind, orbit[-period:], means, error, float(scale), text, known
+    return Attractor(*found, near.eigenvalues, near.residual)
 
 
 def _classify_aperiodic(orbit, exponents, error, tolerance, largest_period):
@@ -139,14 +127,8 @@ def _classify_aperiodic(orbit, exponents, error, tolerance, largest_period):
     if not kind:
         kind, text, gap = _curve(orbit, moves, exponents, error)
         scale = max(scale, gap)
-    return Attractor(
-        kind=kind,
-        states=orbit,
-        exponents=exponents,
-        standard_error=error,
-        scale=float(scale),
-        evidence=f"λ₁ = {first:.3g} ± {error[0]:.1g}, {text}",
-    )
+    text = f"λ₁ = {first:.3g} ± {error[0]:.1g}, {text}"
+    return Attractor(kind, orbit, exponents, error, float(scale), text)
 
 
 def _approach(orbit, period, left, factor):
@@ -191,7 +173,8 @@ def _curve(orbit, moves, exponents, error):
     if len(exponents) < 2:
         return "undecided", "and no second exponent", 0.0
     text = f"λ₂ = {exponents[1]:.3g} ± {error[1]:.1g}"
-    if exponents[1] > -3 * error[1] - 0.1 / len(orbit):
+    # An orbit that shrinks onto a weakly stable focus has λ₂ = 3 λ₁, both near zero.
+    if exponents[1] > -3 * error[1] - TOGETHER / len(orbit):
         return "undecided", text, 0.0
     size = np.ptp(orbit, axis=0).max()
     back = moves.min() / size

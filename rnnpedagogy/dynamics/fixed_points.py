@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import non_negative, positive_integer, real_array
+from rnnpedagogy._validation import finite, non_negative, positive_integer, real_array
 from rnnpedagogy.dynamics.systems import check_autonomous, image_of
 
 EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
+NEWTON_STEP = 1e-4  # from what is called a fixed point, relative to 1 + ‖x‖, at most
+STEPS_LEFT = 50  # of Newton's method, each at least a quarter shorter than the last
 HALVINGS = 10  # of a Newton step that does not reduce the residual
 FLOATS = 2**20  # numbers that the Jacobians of a batch of starts may hold at once, about
 
@@ -50,20 +52,30 @@ class Stability:
 
 
 @dataclass(frozen=True)
-class FixedPoints:
+class _Found:
+    """What `FixedPoints` and `Cycles` say alike."""
+
+    residuals: np.ndarray
+    stability: tuple
+    counts: np.ndarray
+    labels: np.ndarray
+    estimated: float
+
+
+@dataclass(frozen=True)
+class FixedPoints(_Found):
     """Fixed points that were found from a set of starts, and points at which orbits are slow.
 
     Attributes
     ----------
+    residuals, stability, counts, labels
+        ``‖F(x) − x‖`` and `Stability` of each point, how many starts ended there, and the point at
+        which each start ended, or −1.
+    estimated : float
+        How many there are at least, as far as the repeats tell: with ``f_1`` of them found once and
+        ``f_2`` found twice, ``K + f_1 (f_1 − 1)/(2 f_2 + 2)`` (Chao's estimate).
     points : array, shape (K, n)
         In lexicographic order of the coordinates, up to the distance within which points are one.
-    residuals : array, shape (K,)
-        ``‖F(x) − x‖``.
-    stability : tuple of Stability, length K
-    counts : array of int, shape (K,)
-        How many starts ended at each point.
-    labels : array of int, shape (S,)
-        The point at which each start ended, or −1.
     slow_points : array, shape (M, n)
         Local minima of ``‖F(x) − x‖`` that are not fixed points, in the same order.
     slow_residuals : array, shape (M,)
@@ -71,37 +83,25 @@ class FixedPoints:
     """
 
     points: np.ndarray
-    residuals: np.ndarray
-    stability: tuple
-    counts: np.ndarray
-    labels: np.ndarray
     slow_points: np.ndarray
     slow_residuals: np.ndarray
 
 
 @dataclass(frozen=True)
-class Cycles:
+class Cycles(_Found):
     """Cycles of one minimal period that were found from a set of starts.
 
     Attributes
     ----------
+    residuals, stability, counts, labels, estimated
+        As in `FixedPoints`; ``‖F^p(x) − x‖`` at the first point of each cycle, and the label −1
+        also for a start that ended on a cycle of a shorter period.
     orbits : array, shape (K, p, n)
         ``x, F(x), …, F^{p-1}(x)`` for each cycle, beginning with its first point in lexicographic
         order; so are the cycles.
-    residuals : array, shape (K,)
-        ``‖F^p(x) − x‖`` at the first point of each cycle.
-    stability : tuple of Stability, length K
-    counts : array of int, shape (K,)
-        How many starts ended on each cycle.
-    labels : array of int, shape (S,)
-        The cycle on which each start ended; −1 if on none, or on one of a shorter period.
     """
 
     orbits: np.ndarray
-    residuals: np.ndarray
-    stability: tuple
-    counts: np.ndarray
-    labels: np.ndarray
 
 
 def is_stable(system, point, *, period=1, tolerance=1e-6):
@@ -142,17 +142,13 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
         raise ValueError(f"the orbit of point left the finite numbers within {period} steps")
     eigenvalues = np.linalg.eigvals(product[0]).astype(complex)
     eigenvalues = eigenvalues[np.lexsort((-eigenvalues.imag, -np.abs(eigenvalues)))]
-    stable, kind = _classify(eigenvalues, tolerance)
-    return Stability(
-        stable=stable,
-        kind=kind,
-        eigenvalues=eigenvalues,
-        radius=float(np.abs(eigenvalues[0])),
-        residual=float(np.linalg.norm(image - point)),
-    )
+    radius, residual = float(np.abs(eigenvalues[0])), float(np.linalg.norm(image - point))
+    return Stability(*_classify(eigenvalues, tolerance), eigenvalues, radius, residual)
 
 
-def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5):
+def find_fixed_points(
+    system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5, within=np.inf
+):
     r"""Fixed points :math:`x = F(x)`, stable or not, by damped Newton iterations from many starts.
 
     With :math:`r = F(x) - x` and :math:`J = F'(x) - I`, each start takes Newton's steps
@@ -162,21 +158,21 @@ def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=
 
     .. math:: (J^\mathsf{T} J + \nu \|r\| I)\,\delta = -J^\mathsf{T} r ,
 
-    where ``ν`` grows until ``q`` falls: between Newton's step and one along the gradient of ``q``.
-    A start goes on until only rounding is left. Near a fold, where two fixed points are about to
+    where ``ν`` grows until ``q`` falls, and stops when only rounding is left. Near a fold, where two fixed points are about to
     meet, convergence is slower, and a point is known to the square root of rounding (``1e-8``)
     only; near a cusp to its cube root. ``merge`` has to be larger than that.
 
-    Only the residual decides what is a fixed point. A map whose orbits go to infinity more and more
-    slowly (``x' = x + 1/x``) has "fixed points" far out, wherever the steps are below
-    ``tolerance``. And nothing says that all fixed points are found: that takes many starts, best
-    taken from orbits and with noise added.
+    A small residual is not enough for a fixed point: Newton's steps from there have to be at most
+    ``1e-4 (1 + ‖x‖)`` long, and to fall until only rounding is left. Where a gate is saturated,
+    orbits are slow for no other reason, and the next fixed point, if any, is far. Where even the
+    rounding of ``J`` is larger than what is left of it, as for ``x' = x + 1/x`` far out, nothing
+    tells such a point from a fixed one: it is called marginal, and ``within`` leaves it out. And
+    nothing says that all are found: ``estimated`` is a guess from below, more starts, best taken
+    from orbits and with noise added, find more.
 
-    Where all points of a curve or a surface are fixed (an integrator), each start ends at a point
-    of its own, and there are as many of them as starts: ``marginal`` ones.
-
-    Nothing that happens to a start is an error. One ends at a fixed point, or at a local minimum of
-    ``q``, which is reported as a slow point if orbits are slow there, or nowhere.
+    Where all points of a curve or a surface are fixed (an integrator), each start ends at a
+    ``marginal`` point of its own. No end is an error: a start ends at a fixed point, or at a local
+    minimum of ``q``, which is reported as a slow point if orbits are slow there, or nowhere.
 
     Parameters
     ----------
@@ -193,6 +189,9 @@ def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=
     merge : float
         Points at a distance of at most ``merge · (1 + ‖x‖)`` are one; the one with the smallest
         residual is kept.
+    within : float
+        Points with an entry of larger modulus are left out: one for a GRU, whose orbits from zero
+        never leave that cube.
 
     Returns
     -------
@@ -203,12 +202,14 @@ def find_fixed_points(system, starts, *, tolerance=1e-10, slow=1e-2, iterations=
     D. Sussillo, O. Barak, Opening the black box: low-dimensional dynamics in high-dimensional
     recurrent neural networks, Neural Computation 25 (2013), for ``q`` and slow points; J. Fan,
     Y. Yuan, On the quadratic convergence of the Levenberg–Marquardt method without nonsingularity
-    assumption, Computing 74 (2005), for the damping.
+    assumption, Computing 74 (2005), for the damping; A. Chao, Nonparametric estimation of the
+    number of classes in a population, Scandinavian Journal of Statistics 11 (1984).
     """
     slow, merge = non_negative("slow", slow), non_negative("merge", merge)
-    x, residuals, settled = _search(system, starts, 1, tolerance, iterations, slow)
-    fixed = _below(x, residuals, tolerance)
-    is_slow = settled & ~fixed & _below(x, residuals, slow)
+    x, residuals, settled, found = _search(system, starts, 1, tolerance, iterations, slow)
+    inside = np.abs(x).max(axis=-1) <= within
+    fixed = found & inside
+    is_slow = settled & inside & _below(x, residuals, slow) & ~_below(x, residuals, tolerance)
     orbits, entries = _entries(system, x[:, np.newaxis], residuals, fixed, merge)
     slow_orbits, slow_kept, _ = _distinct(x[:, np.newaxis], residuals, is_slow, merge)
     return FixedPoints(
@@ -249,8 +250,7 @@ def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merg
     Cycles
     """
     period, merge = positive_integer("period", period), non_negative("merge", merge)
-    x, residuals, _ = _search(system, starts, period, tolerance, iterations)
-    found = _below(x, residuals, tolerance)
+    x, residuals, _, found = _search(system, starts, period, tolerance, iterations)
     orbits = np.zeros((len(x), period, x.shape[-1]))
     orbits[:, 0] = x
     if period > 1:
@@ -267,7 +267,8 @@ def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merg
 
 
 def _search(system, starts, period, tolerance, iterations, slow=0.0):
-    """Minima of ``q`` from all starts, the speeds there, and whether the iteration ended itself.
+    """Minima of ``q`` from all starts, the speeds there, whether the iteration ended itself, and
+    whether there is a root.
 
     A start that is heading for a minimum above ``slow`` may be given up.
     """
@@ -280,7 +281,10 @@ def _search(system, starts, period, tolerance, iterations, slow=0.0):
         _solve(system, starts[k : k + chunk], period, tolerance, iterations, slow)
         for k in range(0, len(starts), chunk)
     ]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    x, speed, settled = (np.concatenate(part) for part in zip(*parts, strict=True))
+    found = _below(x, speed, tolerance)
+    found[found] = [leads_to_root(system, one, period) for one in x[found]]
+    return x, speed, settled, found
 
 
 def _solve(system, x, period, tolerance, iterations, slow):
@@ -407,6 +411,22 @@ def _defect(system, x, period):
     return r, J, np.where(finite, np.linalg.norm(r, axis=-1), np.inf)
 
 
+def leads_to_root(system, x, period):
+    """Whether Newton's steps from a point are short and fall, until only rounding is left."""
+    last = NEWTON_STEP * (1 + np.linalg.norm(x))
+    for _ in range(STEPS_LEFT):
+        r, J, speed = _defect(system, x[np.newaxis], period)
+        rounding = 100 * EPS * (1 + np.linalg.norm(x))
+        step = _newton_step(r, J)[0]
+        length = np.linalg.norm(step)
+        if speed <= rounding * max(1, np.abs(J).max()) or length <= rounding:
+            return True
+        if not length <= 0.75 * last:
+            return False
+        x, last = x + step, length
+    return False
+
+
 # ------------------------------------------------------------------- one entry for each solution
 
 
@@ -423,12 +443,15 @@ def _entries(system, orbits, residuals, found, merge):
     """The distinct orbits among those found, and what is said of them."""
     orbits, kept, labels = _distinct(orbits, residuals, found, merge)
     period = orbits.shape[1]
+    counts = np.bincount(labels[labels >= 0], minlength=len(kept))
+    once, twice = (counts == 1).sum(), (counts == 2).sum()
     return orbits, {
         "residuals": residuals[kept],
         # One after another, as the Jacobians may be large.
         "stability": tuple(is_stable(system, orbit[0], period=period) for orbit in orbits),
-        "counts": np.bincount(labels[labels >= 0], minlength=len(kept)),
+        "counts": counts,
         "labels": labels,
+        "estimated": float(len(kept) + once * (once - 1) / (2 * twice + 2)),
     }
 
 

@@ -101,14 +101,14 @@ def lyapunov_spectrum(
         block_means[k] = growth / (stop - start)
 
     mean = np.tensordot(np.diff(edges) / steps, block_means, axes=1)
-    mean, block_means, error = sort_exponents(mean, block_means)
-    return LyapunovSpectrum(
-        exponents=mean,
-        standard_error=error,
-        block_means=block_means,
-        kaplan_yorke_dimension=_kaplan_yorke(mean),
-        state=state,
-    )
+    order = np.argsort(-mean, axis=-1)
+    mean = np.take_along_axis(mean, order, axis=-1)
+    block_means = np.take_along_axis(block_means, order[np.newaxis], axis=-1)
+    error = np.full_like(mean, np.nan)
+    if blocks > 1:
+        with np.errstate(invalid="ignore"):  # minus infinity has no scatter
+            error = block_means.std(axis=0, ddof=1) / np.sqrt(blocks)
+    return LyapunovSpectrum(mean, error, block_means, _kaplan_yorke(mean), state)
 
 
 def _carry(system, state, frame, start, stop, interval):
@@ -127,12 +127,12 @@ def _carry(system, state, frame, start, stop, interval):
         if not np.isfinite(states).all():
             raise ValueError(f"the orbit left the finite numbers between steps {begin} and {end}")
         state = states[-1]
-        frame, more = grow(frame, jacobians, interval)
+        frame, more = _grow(frame, jacobians, interval)
         growth += more
     return state, frame, growth
 
 
-def grow(frame, jacobians, interval):
+def _grow(frame, jacobians, interval):
     """Carry a frame through Jacobians ``A_1, …, A_T``; the sum of the logarithms of growth."""
     growth = 0.0
     for k in range(0, len(jacobians), interval):
@@ -145,19 +145,6 @@ def grow(frame, jacobians, interval):
         with np.errstate(divide="ignore"):  # a zero growth is minus infinity
             growth = growth + np.log(np.abs(np.diagonal(triangle, axis1=-2, axis2=-1)))
     return frame, growth
-
-
-def sort_exponents(mean, block_means):
-    """Both in descending order of the mean, and the standard error, NaN from a single block."""
-    order = np.argsort(-mean, axis=-1)
-    mean = np.take_along_axis(mean, order, axis=-1)
-    block_means = np.take_along_axis(block_means, order[np.newaxis], axis=-1)
-    blocks = len(block_means)
-    if blocks == 1:
-        return mean, block_means, np.full_like(mean, np.nan)
-    with np.errstate(invalid="ignore"):  # minus infinity has no scatter
-        error = block_means.std(axis=0, ddof=1) / np.sqrt(blocks)
-    return mean, block_means, error
 
 
 def _kaplan_yorke(exponents):

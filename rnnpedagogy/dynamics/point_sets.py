@@ -23,8 +23,22 @@ def spacing(orbit):
 
 
 def cover(orbit, other, distance):
-    """Whether nineteen in twenty points of each orbit are near the other."""
-    return _reach(orbit, other) <= distance and _reach(other, orbit) <= distance
+    """Whether nineteen in twenty points of each orbit are near the other, and not on one side."""
+    near = _reach(orbit, other) <= distance and _reach(other, orbit) <= distance
+    return near and not _apart(orbit, other)
+
+
+def _apart(orbit, other):
+    """Whether a plane fitted to first halves has nineteen in twenty later points on their side.
+
+    In many dimensions all points of a chaotic set are as far from each other as from another set.
+    """
+    half = min(len(orbit), len(other)) // 2
+    first = np.concatenate([orbit[:half], other[:half]])
+    later = np.concatenate([orbit[-half:], other[-half:]]) - first.mean(axis=0)
+    sides = np.repeat([1.0, -1.0], half)
+    plane = np.linalg.lstsq(first - first.mean(axis=0), sides, rcond=1e-9)[0]
+    return (later @ plane * sides > 0).mean() >= 0.95
 
 
 def _reach(orbit, cloud):
