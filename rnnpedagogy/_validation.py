@@ -159,6 +159,19 @@ def finite(name, value, *, above=-np.inf):
     return float(array)
 
 
+def array_or_function(name, value):
+    """Return ``value``, or raise if it can neither be called nor is an array of numbers."""
+    return value if callable(value) else float_array(name, value)
+
+
+def real_number(name, value):
+    """Return ``value`` as a float, or raise if it is not one number; infinite ones are allowed."""
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "fiu" or np.isnan(array):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    return float(array)
+
+
 def at_most(name, value):
     """Return ``value`` as a float, or raise if it is not a number of at least 0, or infinity."""
     return np.inf if isinstance(value, float) and value == np.inf else non_negative(name, value)

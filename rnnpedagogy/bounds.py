@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import integer_array, non_negative, parameter_names
+from rnnpedagogy._validation import (
+    a_cell,
+    an_instance,
+    integer_array,
+    non_negative,
+    parameter_names,
+    takes,
+)
 from rnnpedagogy.cells import ACTIVATIONS, GRU, LSTM, Elman
 
 
@@ -228,6 +235,7 @@ def _gru_step(cell, affine, state):
 _STEPS = {Elman: _elman_step, LSTM: _lstm_step, GRU: _gru_step}
 
 
+@takes(cell=a_cell)
 def readout_bounds(cell, *, weight_ho, state=1.0, names=None):
     r"""Constants of the readout ``ŷ = W_ho h + b_o`` for ``‖W_ho‖₂ ≤ weight_ho``.
 
@@ -277,6 +285,7 @@ class CostBounds:
     log_smooth: np.ndarray
 
 
+@takes(step=an_instance(StepBounds), readout=an_instance(ReadoutBounds))
 def cost_bounds(step, readout, *, error, lengths):
     r"""The constants of Theorem S: how steep and how curved the cost can be at most.
 

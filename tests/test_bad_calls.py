@@ -65,12 +65,15 @@ WRONG = {
     "mapping": [None, 3, "text", [1], object()],
     "collection": [None, 3, object()],
     "flag": [],
+    "vocabulary": ["3", 0, -1, 1.5, np.nan, [2], object()],
+    "dictionary": [None, "weights", 3, []],
+    "bound": [None, "1", np.nan, [1.0, 2.0], 1j, {}, object()],
     "measured": [None, "1", [1.0, 2.0], 1j, {}, object()],
     "bounds": [None, 1.0, "tight", {}, object()],
     "bifurcation": [None, 1.0, "fold", {}, object()],
     "pair": [None, 1, "xy", (1,), (0, 1, 2), ("a", "b"), object()],
-    "counts": [None, 3, "text", (), (0, 1), (1.5,), object()],
-    "objectives": [None, 3, [], [3], object()],
+    "counts": [None, 3, "text", (0, 1), (1.5,), object()],
+    "objectives": [None, 3, [3], object()],
     "optimiser": ["adam", 3, Adam, object()],
     "figure": [None, 3, "figure", object()],
     "source": [None, 3, "text", np, object()],
@@ -138,9 +141,9 @@ TORCH = {
 CORPUS = load_corpus("grammar", vocabulary=50)
 RECORDER = {
     "cell": CELL,
-    "inputs": np.zeros((1, 2)),
-    "starts": np.zeros((2, 3)),
-    "steps": 3,
+    "inputs": (np.zeros((1, 2)), "numbers"),
+    "starts": (np.zeros((2, 3)), "numbers"),
+    "steps": (3, "count"),
     "transient": 2,
 }
 
@@ -184,7 +187,7 @@ def calls():
         "rnnpedagogy.textbook": {
             "bptt": FOUND,
             "rtrl": FOUND,
-            "hessian_vector_product": FOUND | {"vector": (PARAMS, "params")},
+            "hessian_vector_product": FOUND | {"vector": (PARAMS, "flag")},
         },
         "rnnpedagogy.gradient_check": {
             "check_gradient": FOUND | {"rng": rng(), "gradient": None, "safety": 10.0},
@@ -261,7 +264,8 @@ def calls():
         },
         "rnnpedagogy.dynamics": {
             "Map": {"step": (np.tanh, "callable"), "jacobian": (None, "callable")},
-            "CellMap": {"cell": Elman(1, 2), "params": SYSTEM.params, "inputs": np.zeros(1)},
+            "CellMap": {"cell": Elman(1, 2), "params": (SYSTEM.params, "dictionary")}
+            | {"inputs": np.zeros(1)},
             "lyapunov_spectrum": {"system": SYSTEM, "state": np.zeros(2), "steps": (20, "count")}
             | {"transient": 2, "exponents": 1, "interval": 1, "blocks": 2, "rng": rng()},
             "orbit_diagram": {
@@ -283,8 +287,8 @@ def calls():
                 "state": np.array([0.5]),
                 "step": 0.05,
                 "points": 3,
-                "low": 1.5,
-                "high": 2.5,
+                "low": (1.5, "bound"),
+                "high": (2.5, "bound"),
                 "direction": ("both", "choice"),
                 "period": 1,
             },
@@ -316,7 +320,7 @@ def calls():
                 "dtype": np.float64,
             },
             "symbol_splits": {"rng": rng(), "sequences": ((5, 5), "counts")},
-            "accuracy": {"cell": SYMBOL_CELL, "params": SYMBOL_PARAMS},
+            "accuracy": {"cell": SYMBOL_CELL, "params": (SYMBOL_PARAMS, "dictionary")},
         },
         "rnnpedagogy.stability": {
             "contraction_certificate": {"params": LSTM_PARAMS, "input_bound": 1.0},
@@ -324,7 +328,7 @@ def calls():
             "project_contracting_lstm": {"params": LSTM_PARAMS, "input_bound": 1.0, "phi": 0.6},
         },
         "rnnpedagogy.orthogonal": {
-            "skew_matrix": {"entries": np.ones(3)},
+            "skew_matrix": {"entries": (np.ones(3), "numbers")},
             "expm": {"A": SQUARE},
             "expm_skew": {"S": SQUARE - SQUARE.T},
             "expm_skew_adjoint": {"S": SQUARE - SQUARE.T, "G": SQUARE},
@@ -401,7 +405,7 @@ def calls():
             "Bigram": {"corpus": (CORPUS, "corpus")},
             "LanguageModel": {"cell": Elman(8, 4), "corpus": (CORPUS, "corpus")}
             | {"batch_size": 2, "length": 5, "dropout": 0.1},
-            "load_corpus": {"name": ("grammar", "path"), "vocabulary": 50},
+            "load_corpus": {"name": ("grammar", "path"), "vocabulary": (50, "vocabulary")},
         },
         "rnnbook.experiments": {
             "load": {"name": "sine", "folder": None},
@@ -413,12 +417,12 @@ def calls():
 
 METHODS = {
     "Cost.__call__": (COST, "__call__", {"params": PARAMS}),
-    "Cost.step_by_step": (COST, "step_by_step", {"params": PARAMS}),
+    "Cost.step_by_step": (COST, "step_by_step", {"params": (PARAMS, "dictionary")}),
     "Cell.init_params": (CELL, "init_params", {"rng": rng(), "output_size": (1, "count")}),
     "Certificate.distance": (
         contraction_certificate(LSTM_PARAMS),
         "distance",
-        {"state": np.zeros(4), "other": (np.zeros(4), "real array")},
+        {"state": (np.zeros(4), "numbers"), "other": (np.zeros(4), "numbers")},
     ),
 }
 
@@ -480,16 +484,26 @@ def test_there_are_more_than_a_thousand_cases():
     assert len(CASES) > 1000
 
 
+# What only other modules call, and what pages draw with.
+NOT_CALLED = {
+    "rnnpedagogy.rollout": "checked lay_out weights_of",
+    "rnnpedagogy.costs": "SquaredError CrossEntropy",
+    "rnnpedagogy.jacobians": "step_derivatives",
+    "rnnpedagogy.textbook": "jacobians equations slope_along",
+}
+DRAWN_WITH = "rnnbook.pictures"
+
+
 def test_every_documented_function_is_called():
+    called = {module: set(functions) for module, functions in calls().items()}
     missing = [
         f"{module}.{name}"
         for module, name in documented()
-        if name not in calls().get(module, {}) and (module, name) not in NOT_CALLED
+        if module != DRAWN_WITH
+        and name not in called.get(module, set())
+        and name not in NOT_CALLED.get(module, "").split()
     ]
-    assert not missing
-
-
-NOT_CALLED = {}
+    assert not missing, "add a right call to calls(), and checks until every wrong one is named"
 
 
 def call(function, arguments):

@@ -6,7 +6,14 @@ from functools import cache
 
 import numpy as np
 
-from rnnpedagogy._validation import non_negative, positive_integer, real_array
+from rnnpedagogy._validation import (
+    a_system,
+    natural_number,
+    non_negative,
+    positive_integer,
+    real_array,
+    takes,
+)
 from rnnpedagogy.dynamics.classification import BLOCKS, classify
 from rnnpedagogy.dynamics.orbits import settle
 from rnnpedagogy.dynamics.point_sets import cover, distances, last_returns, spacing
@@ -43,6 +50,13 @@ class Attractors:
         return "\n".join(rows + [f"{lost:>6}  diverged"] * bool(lost))
 
 
+@takes(
+    system=a_system,
+    transient=natural_number,
+    steps=positive_integer,
+    largest_period=positive_integer,
+    tolerance=non_negative,
+)
 def identify_attractors(
     system, starts, *, transient=2000, steps=1000, largest_period=64, tolerance=1e-6
 ):
@@ -97,9 +111,7 @@ def identify_attractors(
     """
     starts = real_array("starts", starts, shape=("S", "n"))
     check_autonomous(system)
-    largest_period = positive_integer("largest_period", largest_period)
     steps = positive_integer("steps", steps, minimum=max(4 * largest_period, 4 * BLOCKS))
-    tolerance = non_negative("tolerance", tolerance)
 
     orbits = settle(system, starts, steps, transient, bound=BOUND)
     kept = np.flatnonzero(np.isfinite(orbits[-1]).all(axis=-1))

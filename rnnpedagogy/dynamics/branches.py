@@ -5,8 +5,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnnpedagogy._validation import choice, non_negative, positive_integer, real_array
-from rnnpedagogy.dynamics.normal_forms import SINGULAR, describe, scale_of
+from rnnpedagogy._validation import (
+    a_function,
+    an_instance,
+    choice,
+    finite,
+    positive,
+    positive_integer,
+    real_array,
+    real_number,
+    takes,
+)
+from rnnpedagogy.dynamics.normal_forms import SINGULAR, Bifurcation, describe, scale_of
 from rnnpedagogy.dynamics.systems import image_of
 
 TOLERANCE = 1e-12  # largest |F(x) − x|, relative to 1 + |x|, in the maximum norm
@@ -54,6 +64,15 @@ class Branch:
     stopped: tuple
 
 
+@takes(
+    family=a_function,
+    value=finite,
+    step=positive,
+    points=positive_integer,
+    low=real_number,
+    high=real_number,
+    period=positive_integer,
+)
 def follow_branch(
     family,
     value,
@@ -137,13 +156,10 @@ def follow_branch(
     """
     value = real_array("value", value, shape=()).astype(float)
     state = real_array("state", state, shape=("n",)).astype(float)
-    if not non_negative("step", step):
-        raise ValueError(f"step must be positive, got {step!r}")
-    points = positive_integer("points", points)
     choice("direction", direction, ("up", "down", "both"))
     if not low <= value <= high:
         raise ValueError(f"value must lie between low = {low} and high = {high}, got {value}")
-    equations = _equations(family, positive_integer("period", period), value, state)
+    equations = _equations(family, period, value, state)
     along_mu = np.append(np.zeros_like(state), 1.0)
     start = equations.correct(np.append(state / equations.unit, value), along_mu)
     if start is None:
@@ -175,6 +191,7 @@ def follow_branch(
     )
 
 
+@takes(family=a_function, bifurcation=an_instance(Bifurcation), distance=positive)
 def switch_branch(family, bifurcation, *, distance=0.01):
     r"""A point on the other branch at a crossing, or on the orbit of double period at a flip.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import finite, non_negative, positive_integer, real_array
+from rnnpedagogy._validation import a_system, non_negative, positive_integer, real_array, takes
 from rnnpedagogy.dynamics.systems import check_autonomous, image_of
 
 EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
@@ -104,6 +104,7 @@ class Cycles(_Found):
     orbits: np.ndarray
 
 
+@takes(system=a_system, period=positive_integer, tolerance=non_negative)
 def is_stable(system, point, *, period=1, tolerance=1e-6):
     r"""Whether orbits that start near a fixed point, or a point of a cycle, return to it.
 
@@ -134,8 +135,6 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
     """
     point = real_array("point", point, shape=("n",)).astype(float)
     check_autonomous(system)
-    period = positive_integer("period", period)
-    tolerance = non_negative("tolerance", tolerance)
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
         image, product = image_of(system, point[np.newaxis], period)
     if not (np.isfinite(image).all() and np.isfinite(product).all()):
@@ -146,6 +145,13 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
     return Stability(*_classify(eigenvalues, tolerance), eigenvalues, radius, residual)
 
 
+@takes(
+    system=a_system,
+    tolerance=non_negative,
+    iterations=positive_integer,
+    slow=non_negative,
+    merge=non_negative,
+)
 def find_fixed_points(
     system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5, within=np.inf
 ):
@@ -158,9 +164,10 @@ def find_fixed_points(
 
     .. math:: (J^\mathsf{T} J + \nu \|r\| I)\,\delta = -J^\mathsf{T} r ,
 
-    where ``ν`` grows until ``q`` falls, and stops when only rounding is left. Near a fold, where two fixed points are about to
-    meet, convergence is slower, and a point is known to the square root of rounding (``1e-8``)
-    only; near a cusp to its cube root. ``merge`` has to be larger than that.
+    where ``ν`` grows until ``q`` falls, and stops when only rounding is left. Near a fold, where
+    two fixed points are about to meet, convergence is slower, and a point is known to the square
+    root of rounding (``1e-8``) only; near a cusp to its cube root. ``merge`` has to be larger than
+    that.
 
     A small residual is not enough for a fixed point: Newton's steps from there have to be at most
     ``1e-4 (1 + ‖x‖)`` long, and to fall until only rounding is left. Where a gate is saturated,
@@ -205,7 +212,6 @@ def find_fixed_points(
     assumption, Computing 74 (2005), for the damping; A. Chao, Nonparametric estimation of the
     number of classes in a population, Scandinavian Journal of Statistics 11 (1984).
     """
-    slow, merge = non_negative("slow", slow), non_negative("merge", merge)
     x, residuals, settled, found = _search(system, starts, 1, tolerance, iterations, slow)
     inside = np.abs(x).max(axis=-1) <= within
     fixed = found & inside
@@ -220,6 +226,13 @@ def find_fixed_points(
     )
 
 
+@takes(
+    system=a_system,
+    period=positive_integer,
+    tolerance=non_negative,
+    iterations=positive_integer,
+    merge=non_negative,
+)
 def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merge=1e-5):
     r"""Cycles of a minimal period ``p``: fixed points of :math:`F^p`, each cycle once.
 
@@ -249,7 +262,6 @@ def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merg
     -------
     Cycles
     """
-    period, merge = positive_integer("period", period), non_negative("merge", merge)
     x, residuals, _, found = _search(system, starts, period, tolerance, iterations)
     orbits = np.zeros((len(x), period, x.shape[-1]))
     orbits[:, 0] = x
@@ -274,8 +286,6 @@ def _search(system, starts, period, tolerance, iterations, slow=0.0):
     """
     starts = real_array("starts", starts, shape=("starts", "n")).astype(float)
     check_autonomous(system)
-    tolerance = non_negative("tolerance", tolerance)
-    iterations = positive_integer("iterations", iterations)
     chunk = max(1, FLOATS // (period * starts.shape[-1] ** 2))
     parts = [
         _solve(system, starts[k : k + chunk], period, tolerance, iterations, slow)
@@ -407,8 +417,8 @@ def _defect(system, x, period):
         return x, np.empty((*x.shape, x.shape[-1])), np.empty(0)
     image, product = image_of(system, x, period)
     r, J = image - x, product - np.eye(x.shape[-1])
-    finite = np.isfinite(r).all(axis=-1) & np.isfinite(J).all(axis=(-1, -2))
-    return r, J, np.where(finite, np.linalg.norm(r, axis=-1), np.inf)
+    usable = np.isfinite(r).all(axis=-1) & np.isfinite(J).all(axis=(-1, -2))
+    return r, J, np.where(usable, np.linalg.norm(r, axis=-1), np.inf)
 
 
 def leads_to_root(system, x, period):

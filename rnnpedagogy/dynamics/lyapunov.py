@@ -5,7 +5,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnnpedagogy._validation import positive_integer, real_array
+from rnnpedagogy._validation import (
+    a_system,
+    generator,
+    natural_number,
+    positive_integer,
+    real_array,
+    takes,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,15 @@ class LyapunovSpectrum:
     state: np.ndarray
 
 
+@takes(
+    system=a_system,
+    steps=positive_integer,
+    transient=natural_number,
+    exponents=positive_integer,
+    interval=positive_integer,
+    blocks=positive_integer,
+    rng=generator,
+)
 def lyapunov_spectrum(
     system, state, *, steps, transient=0, exponents=None, interval=1, blocks=10, rng=None
 ):
@@ -79,11 +95,7 @@ def lyapunov_spectrum(
     """
     state = real_array("state", state, shape=(..., "n"))
     n = state.shape[-1]
-    steps = positive_integer("steps", steps)
-    transient = positive_integer("transient", transient, minimum=0)
-    interval = positive_integer("interval", interval)
-    blocks = positive_integer("blocks", blocks)
-    count = n if exponents is None else positive_integer("exponents", exponents)
+    count = n if exponents is None else exponents
     if count > n:
         raise ValueError(f"exponents must be at most {n}, the size of the state, got {count}")
     if blocks * interval > steps:

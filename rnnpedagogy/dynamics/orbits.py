@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import choice, positive_integer, real_array
+from rnnpedagogy._validation import a_function, choice, positive_integer, real_array, takes
 
 LARGEST = np.finfo(float).max
 
@@ -25,6 +25,7 @@ class OrbitDiagram:
     states: np.ndarray
 
 
+@takes(family=a_function)
 def orbit_diagram(family, values, state, *, steps, transient, follow=None):
     r"""Where orbits end up, for each value of a parameter.
 

@@ -9,6 +9,7 @@ from rnnpedagogy._validation import (
     a_cell,
     a_collection,
     a_function,
+    array_or_function,
     float_array,
     natural_number,
     positive_integer,
@@ -55,6 +56,7 @@ class _Recorder:
 
 @takes(
     cell=a_cell,
+    inputs=array_or_function,
     starts=float_array,
     steps=positive_integer,
     transient=natural_number,
@@ -94,6 +96,7 @@ class OrbitRecorder(_Recorder):
 
 @takes(
     cell=a_cell,
+    inputs=array_or_function,
     starts=float_array,
     steps=positive_integer,
     transient=natural_number,
