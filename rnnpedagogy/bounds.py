@@ -107,7 +107,9 @@ class _Bound:
         return _Bound(float(phi.largest(self.sup)), phi.steepest * self.first, second)
 
 
-def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=None, names=None):
+def step_bounds(
+    cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=None, names=None, condition=1.0
+):
     r"""Constants of one step of a cell, for all parameters and states of a region.
 
     The region is ``‖W_hh‖₂ ≤ weight_hh``, ``‖W_ih‖₂ ≤ weight_ih``, ``max |bias| ≤ bias``,
@@ -121,6 +123,12 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
 
         L_x = w, \quad L_\theta = r, \quad K_{xx} = \kappa w^2, \quad
         K_{x\theta} = \kappa w r + 1, \quad K_{\theta\theta} = \kappa r^2 .
+
+    Hidden vectors, and the cell states of an LSTM, may be measured by :math:`\|S h\|` with one
+    diagonal matrix :math:`S` whose smallest entry is one and whose largest is ``condition``. Then
+    ``weight_hh`` bounds :math:`\|S W_{hh} S^{-1}\|_2`. Since
+    :math:`\|v\| \le \|S v\| \le \text{condition} \cdot \|v\|`, parameters count that many times,
+    everything else is as before: the constants of a linear readout need not be changed.
 
     Parameters
     ----------
@@ -139,6 +147,8 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
     names : iterable of str, optional
         The parameters that vary, such as ``["bias"]``; all if not given. The others stay fixed
         within the region.
+    condition : float
+        Largest entry of the diagonal matrix that defines the norm of states, at least 1.
 
     Returns
     -------
@@ -153,6 +163,8 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
     weights = {name: _per_gate(name, value, cell) for name, value in weights.items()}
     weights["bias_n"] = weights["bias"]
     inputs, names = non_negative("inputs", inputs), parameter_names(cell, names)
+    if non_negative("condition", condition) < 1:
+        raise ValueError(f"condition must be at least 1, got {condition}")
     state = None if state is None else non_negative("state", state)
 
     def affine(gate, block, blocks, h=1.0, terms=("weight_hh", "weight_ih", "bias")):
@@ -160,15 +172,16 @@ def step_bounds(cell, *, weight_hh, weight_ih=0.0, bias=0.0, inputs=0.0, state=N
 
         ``h`` is the block 0, the parameters of these terms are the block ``block`` of ``blocks``.
         """
-        # ‖∂z/∂W_hh‖ = ‖h‖₂, ‖∂z/∂W_ih‖ = ‖u‖₂, ‖∂z/∂b‖ = 1
+        # ‖∂z/∂W_hh‖ = ‖h‖₂, ‖∂z/∂W_ih‖ = ‖u‖₂, ‖∂z/∂b‖ = 1, and |W_hh h| ≤ ‖S W_hh S⁻¹‖ ‖S h‖₂
         norm_h = math.sqrt(cell.hidden_size) * h
         slopes = {"weight_hh": norm_h, "weight_ih": inputs, "bias": 1.0, "bias_n": 1.0}
+        sizes = slopes | {"weight_hh": condition * norm_h}
         first, second = np.zeros(blocks), np.zeros((blocks, blocks))
         if "weight_hh" in terms:
             first[0] = weights["weight_hh"][gate]
-            second[0, block] = second[block, 0] = "weight_hh" in names
-        first[block] = math.hypot(*(slopes[name] for name in terms if name in names))
-        return _Bound(sum(slopes[name] * weights[name][gate] for name in terms), first, second)
+            second[0, block] = second[block, 0] = condition * ("weight_hh" in names)
+        first[block] = condition * math.hypot(*(slopes[name] for name in terms if name in names))
+        return _Bound(sum(sizes[name] * weights[name][gate] for name in terms), first, second)
 
     after = _STEPS[type(cell)](cell, affine, state)
     first = np.stack([bound.first for bound in after])

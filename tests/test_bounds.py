@@ -79,6 +79,28 @@ def test_the_constants_of_the_gru_without_weights_by_hand():
     np.testing.assert_allclose(bounds.K_xx, 0, atol=1e-14)
 
 
+def test_an_adapted_norm_sees_that_a_sheared_network_contracts():
+    # .9 [[1, 5], [0, 1]] has the norm 4.67, but .946 after a change of units by 50: the network
+    # contracts for all biases. In that norm the bias counts fifty times.
+    W, S = 0.9 * np.array([[1.0, 5.0], [0.0, 1.0]]), np.diag([1.0, 50.0])
+    w = np.linalg.norm(S @ W @ np.linalg.inv(S), 2)
+    step = step_bounds(Elman(0, 2), weight_hh=w, names=["bias"], condition=50)
+    kappa = CURVATURES["tanh"]
+    expected = [w, 50, kappa * w**2, 50 * kappa * w, 50**2 * kappa]
+    np.testing.assert_allclose([*vars(step).values()], expected, rtol=1e-14)
+    assert w < 0.95
+    b = np.append(10.0 ** -np.arange(9)[:, None] * [0.3, 0.4], np.zeros((1, 2)), axis=0)
+    params = {"weight_ih": np.zeros((2, 0)), "weight_hh": W, "bias": b}
+    params |= {"weight_ho": np.array([[1.0, 0.0]]), "bias_o": np.zeros(1)}
+    cost = Cost(Elman(0, 2), np.zeros((256, 0)), np.ones((256, 1)))
+    readout = readout_bounds(cost.cell, weight_ho=1.0, names=["bias"])
+    bound = cost_bounds(step, readout, error=2.0, lengths=[256])
+    largest = gradient_norms(cost, params, names=["bias"]).max()
+    assert 100 < largest < np.exp(bound.log_lipschitz[0]) < 1e4
+    curvatures = hessian_spectrum(cost, params, np.random.default_rng(0), names=["bias"]).norm
+    assert np.log(curvatures.max()) < bound.log_smooth[0]
+
+
 def test_bounds_for_each_gate_are_never_looser_than_one_for_all():
     for cell in (LSTM(1, 2), GRU(1, 2)):
         whole = step_bounds(cell, weight_hh=2.0, weight_ih=1.0, bias=1.0, inputs=1.0)
@@ -141,9 +163,15 @@ positive = st.floats(0.05, 3.0)
 
 
 @every_smooth_cell
-@given(st.tuples(*[positive] * 5), st.integers(0, 2), st.integers(1, 3), st.integers(0, 2**31))
+@given(
+    st.tuples(*[positive] * 5),
+    st.integers(0, 2),
+    st.integers(1, 3),
+    st.sampled_from([1.0, 1.5, 30.0]),
+    st.integers(0, 2**31),
+)
 @some_examples
-def test_no_step_exceeds_its_constants(kind, bounds, input_size, hidden_size, seed):
+def test_no_step_exceeds_its_constants(kind, bounds, input_size, hidden_size, condition, seed):
     rng, count = np.random.default_rng(seed), 64
     cell, params, state, inputs = draw_region(
         kind, rng, 2 * count, bounds=bounds, input_size=input_size, hidden_size=hidden_size
@@ -156,7 +184,12 @@ def test_no_step_exceeds_its_constants(kind, bounds, input_size, hidden_size, se
         bias=b,
         inputs=u if input_size else 0.0,
         state=largest if kind == "identity" else None,
+        condition=condition,
     )
+    # The norm ‖S x‖: recurrent weights with ‖S W S⁻¹‖ ≤ w for each gate.
+    S = condition ** np.linspace(0, 1, hidden_size)
+    params["weight_hh"] = params["weight_hh"] / np.tile(S, cell.gates)[:, None] * S
+    S = np.tile(S, cell.state_size // hidden_size)
     here, there = slice(None, count), slice(count, None)
     # Pairs of points at all distances, from near to as far as the region allows.
     t = 10 ** rng.uniform(-4, 0, size=count)
@@ -170,10 +203,15 @@ def test_no_step_exceeds_its_constants(kind, bounds, input_size, hidden_size, se
     distance = np.sqrt(
         sum(np.sum((moved[n] - theta[n]).reshape(count, -1) ** 2, -1) for n in theta)
     )
-    away = np.linalg.norm(other - state[here], axis=-1)
-    A, B = jacobians(cell, theta, state[here], inputs)
-    A_x, B_x = jacobians(cell, theta, other, inputs)
-    A_t, B_t = jacobians(cell, moved, state[here], inputs)
+    away = np.linalg.norm(S * (other - state[here]), axis=-1)
+
+    def adapted(params, state):
+        A, B = jacobians(cell, params, state, inputs)
+        return S[:, None] * A / S, S[:, None] * B
+
+    A, B = adapted(theta, state[here])
+    A_x, B_x = adapted(theta, other)
+    A_t, B_t = adapted(moved, state[here])
 
     def exceeds(matrices, bound, scale=0.0):
         """Whether a norm is larger, by more than the rounding of a difference explains."""
@@ -357,6 +395,11 @@ READ = ReadoutBounds(1, 1, 1)
             "bias must be a finite .* got 'small'",
         ),
         (lambda: step_bounds(GRU(1, 1), weight_hh=1, inputs=-1), ValueError, "inputs must be"),
+        (
+            lambda: step_bounds(GRU(1, 1), weight_hh=1, condition=0.5),
+            ValueError,
+            "condition must be at least 1, got 0.5",
+        ),
         (
             lambda: step_bounds(GRU(1, 1), weight_hh=1, names=["weights"]),
             ValueError,

@@ -1,10 +1,10 @@
 """Which experiments there are."""
 
-from rnnbook.experiments import sine, symbols, words
+from rnnbook.experiments import driven, sine, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
-KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words}
+KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
 SEEDS = range(5)
 RATES = {("symbols", "oRNN"): {"rate": 0.003}}  # at that of the others it often fails
 
@@ -50,6 +50,14 @@ def _symbols(lengths, networks=tuple(NETWORKS), **changes):
     return tasks
 
 
+def _driven(sizes, networks=tuple(driven.CELLS), **changes):
+    """One task for each size; it trains at all gains."""
+    tasks = {}
+    for size in sizes:
+        tasks |= _tasks(driven.CONFIG | changes, networks, label=f"-{size}", hidden=size)
+    return tasks
+
+
 def _checks():
     """At most 50 updates in float64: their costs are the same on every machine, to rounding."""
     short = {"dtype": "float64", "milestones": [], "transient": 100}
@@ -70,6 +78,12 @@ def _checks():
             words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2},
             ("LSTM", "oRNN"),
             label="-words",
+            seeds=[0],
+        )
+        | _tasks(
+            driven.CONFIG | short | {"epochs": 2, "gains": [1.0, 2.0], "hidden": 4},
+            ("tanh", "GRU"),
+            label="-driven",
             seeds=[0],
         )
     )
@@ -119,6 +133,11 @@ EXPERIMENTS = {
             "the same on the smaller parts of WikiText-2, one seed",
             _tasks(words.WIKITEXT, seeds=[0]),
             needs="wikitext",
+        ),
+        _experiment(
+            "driven",
+            "exponents, slopes and minima of driven networks, before and after 200 updates",
+            _driven((2, 8, 32, 128)),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
