@@ -1,7 +1,7 @@
 """Checks of what a caller passes in: messages name the argument, its value, what is allowed.
 
 A check takes the name of an argument and its value, and returns the value, or raises. `takes` puts
-checks in front of a function.
+checks in front of a function, by the names of its arguments.
 """
 
 import inspect
@@ -13,33 +13,6 @@ from numbers import Integral
 import numpy as np
 from autograd.extend import Box
 from autograd.tracer import getval
-
-
-def takes(**checks):
-    """Let a function, or the making of a class, begin with checks of its arguments by name.
-
-    What a check returns is what the function gets. An argument that is not given, and None where
-    that is the default, is not checked.
-    """
-
-    def decorate(function):
-        if inspect.isclass(function):
-            function.__init__ = decorate(function.__init__)
-            return function
-        signature = inspect.signature(function)
-        optional = {one.name for one in signature.parameters.values() if one.default is None}
-
-        @wraps(function)
-        def checked(*args, **kwargs):
-            given = signature.bind(*args, **kwargs)
-            for name, value in given.arguments.items():
-                if name in checks and not (value is None and name in optional):
-                    given.arguments[name] = checks[name](name, value)
-            return function(*given.args, **given.kwargs)
-
-        return checked
-
-    return decorate
 
 
 def having(methods, what):
@@ -303,3 +276,48 @@ def _check_shape(name, got, expected):
 
 positive = partial(finite, above=0)
 natural_number = partial(positive_integer, minimum=0)
+
+#: One name, one kind, throughout the library.
+KINDS = {
+    positive_integer: "batch_size blocks checkpoint_every exponents interval iterations keep "
+    "largest_period length max_steps output_size patience period points sequences steps tries",
+    natural_number: "epochs rounds transient",
+    non_negative: "eps factor input_bound merge slow span tolerance total_variation",
+    positive: "clip distance safety",
+    generator: "rng",
+    a_cell: "cell",
+    a_cost: "cost",
+    a_system: "system",
+    an_objective: "objective",
+    an_optimiser: "optimiser",
+    parameters: "first params second shapes state_dict",
+    a_function: "family function jacobian observe operator project sample validate",
+}
+BY_NAME = {name: check for check, names in KINDS.items() for name in names.split()}
+
+
+def takes(function=None, **others):
+    """Let a function, or the making of a class, begin with checks of its arguments by their names.
+
+    The checks are those of `KINDS`, and ``others``, of which None is no check. What a check returns
+    is what the function gets. An argument that is not given, and None where that is the default,
+    is not checked.
+    """
+    if function is None:
+        return partial(takes, **others)
+    if inspect.isclass(function):
+        function.__init__ = takes(function.__init__, **others)
+        return function
+    signature = inspect.signature(function)
+    checks = {name: (BY_NAME | others).get(name) for name in signature.parameters}
+    optional = {one.name for one in signature.parameters.values() if one.default is None}
+
+    @wraps(function)
+    def checked(*args, **kwargs):
+        given = signature.bind(*args, **kwargs)
+        for name, value in given.arguments.items():
+            if checks[name] and not (value is None and name in optional):
+                given.arguments[name] = checks[name](name, value)
+        return function(*given.args, **given.kwargs)
+
+    return checked

@@ -5,14 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    a_cell,
-    an_instance,
-    integer_array,
-    non_negative,
-    parameter_names,
-    takes,
-)
+from rnnpedagogy._validation import an_instance, integer_array, non_negative, parameter_names, takes
 from rnnpedagogy.cells import ACTIVATIONS, GRU, LSTM, Elman
 
 
@@ -248,7 +241,7 @@ def _gru_step(cell, affine, state):
 _STEPS = {Elman: _elman_step, LSTM: _lstm_step, GRU: _gru_step}
 
 
-@takes(cell=a_cell)
+@takes
 def readout_bounds(cell, *, weight_ho, state=1.0, names=None):
     r"""Constants of the readout ``ŷ = W_ho h + b_o`` for ``‖W_ho‖₂ ≤ weight_ho``.
 

@@ -4,15 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from rnnpedagogy._columns import align
-from rnnpedagogy._validation import (
-    a_cell,
-    broadcast_shapes,
-    choice,
-    integer_array,
-    parameters,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import broadcast_shapes, choice, integer_array, real_array, takes
 from rnnpedagogy.cells import readout
 from rnnpedagogy.rollout import lay_out, weights_of
 
@@ -106,7 +98,7 @@ class Cost:
     ()
     """
 
-    @takes(cell=a_cell)
+    @takes
     def __init__(self, cell, inputs, targets, *, state=None, loss="squared error", at="all"):
         self.cell = cell
         self.inputs = real_array("inputs", inputs, shape=("time", ..., cell.input_size))
@@ -144,7 +136,7 @@ class Cost:
         run, _ = self.lay_out(*self.check_params(params))
         return sum(self.value_and_slope(run, states, at)[0] for at, states, _ in run.segments())
 
-    @takes(params=parameters)
+    @takes
     def step_by_step(self, params):
         """``V(θ)`` as it is defined, one readable step at a time; differentiable by autograd."""
         state, value = self.state, 0.0
@@ -156,7 +148,7 @@ class Cost:
             value = value + weight * anp.mean(self.loss.value(outputs, targets))
         return value
 
-    @takes(params=parameters)
+    @takes
     def check_params(self, params, *, single=None):
         """`Cell.check_params` for parameters that have to include a readout of the right size.
 

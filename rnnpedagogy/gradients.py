@@ -5,7 +5,7 @@ from math import isqrt, prod
 
 import numpy as np
 
-from rnnpedagogy._validation import a_cost, parameters, real_array, takes
+from rnnpedagogy._validation import parameters, real_array, takes
 from rnnpedagogy.cells import readout, unflatten
 from rnnpedagogy.cells.cell import pad_leading
 from rnnpedagogy.jacobians import step_derivatives
@@ -37,7 +37,7 @@ class Gradient:
     inputs: np.ndarray | None = None
 
 
-@takes(cost=a_cost)
+@takes
 def bptt(cost, params, *, initial_state=False, inputs=False, checkpoint=False):
     r"""Value and gradient by backpropagation through time.
 
@@ -133,7 +133,7 @@ def _sum_to(layout, columns, own):
     return rows.reshape(len(rows), *own, rows.shape[-1]) if layout.shared else rows
 
 
-@takes(cost=a_cost)
+@takes
 def rtrl(cost, params):
     r"""Value and gradient by forward sensitivities, also called real-time recurrent learning.
 
@@ -207,7 +207,7 @@ def _one_step(cell, weights, state, inputs):
     return after, A, np.concatenate([gradient[name].reshape(*own, -1) for name in weights], axis=-1)
 
 
-@takes(cost=a_cost, vector=parameters)
+@takes(vector=parameters)
 def hessian_vector_product(cost, params, vector):
     r"""The product :math:`\nabla^2 V(\theta)\, v`, exact to rounding.
 

@@ -5,17 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    a_cost,
-    a_function,
-    generator,
-    non_negative,
-    parameter_names,
-    parameters,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import parameter_names, real_array, takes
 from rnnpedagogy._vectors import hessian_products, norm_of, shapes_of, vectors_of
 from rnnpedagogy.gradients import bptt
 
@@ -57,7 +47,7 @@ class Lanczos:
         return norm if norm.ndim else float(norm)
 
 
-@takes(operator=a_function, start=real_array, max_steps=positive_integer, tolerance=non_negative)
+@takes(start=real_array)
 def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     r"""Extreme eigenvalues of a symmetric operator, or a batch, from products with vectors.
 
@@ -132,13 +122,7 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
     return Lanczos(values, Q @ vectors, residuals, converged, k + 1)
 
 
-@takes(
-    cost=a_cost,
-    params=parameters,
-    rng=generator,
-    max_steps=positive_integer,
-    tolerance=non_negative,
-)
+@takes
 def hessian_spectrum(cost, params, rng, *, names=None, max_steps=100, tolerance=1e-8):
     """Extreme eigenvalues of ``∇²V(θ)`` by `lanczos` on exact Hessian-vector products.
 
@@ -171,7 +155,7 @@ def hessian_spectrum(cost, params, rng, *, names=None, max_steps=100, tolerance=
     return lanczos(operator, start, max_steps=max_steps, tolerance=tolerance)
 
 
-@takes(cost=a_cost, params=parameters)
+@takes
 def gradient_norms(cost, params, *, names=None):
     """``‖∇V(θ)‖₂`` of each parameter set of a batch.
 

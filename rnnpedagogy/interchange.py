@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from rnnpedagogy._validation import a_cell, parameters, real_array, takes
+from rnnpedagogy._validation import real_array, takes
 from rnnpedagogy.cells import GRU, LSTM, Elman, Stack
 from rnnpedagogy.costs import READOUT
 
 WEIGHTS, BIASES = ("weight_ih", "weight_hh"), ("bias_ih", "bias_hh")
 
 
-@takes(cell=a_cell, state_dict=parameters)
+@takes
 def from_torch(cell, state_dict):
     """The parameters of a PyTorch network, for a cell of the same kind and size.
 
@@ -53,7 +53,7 @@ def from_torch(cell, state_dict):
     return {name: array.copy() for name, array in params.items()}
 
 
-@takes(cell=a_cell, params=parameters)
+@takes
 def to_torch(cell, params):
     """The inverse of `from_torch`: all biases go into ``bias_ih_l…``, but ``bias_n`` of a GRU.
 

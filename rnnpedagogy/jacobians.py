@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnpedagogy._columns import align
-from rnnpedagogy._validation import a_cell, parameters, real_array, takes
+from rnnpedagogy._validation import real_array, takes
 from rnnpedagogy.rollout import checked, lay_out
 
 
@@ -29,7 +29,7 @@ def step_derivatives(cell, weights, lead, state, inputs, *, of_weights=True):
     return rows(states[1:])[0, ..., 0, :], rows(d_state[np.newaxis])[0], gradient
 
 
-@takes(cell=a_cell, params=parameters)
+@takes
 def state_jacobians(cell, params, state, inputs):
     r"""The matrices :math:`A_t = \partial x_t/\partial x_{t-1}` along a trajectory.
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnpedagogy._validation import (
-    a_function,
     arrays_by_name,
     choice,
     finite,
-    generator,
-    non_negative,
     parameters,
     positive_integer,
     real_array,
@@ -26,7 +23,7 @@ RESOLVED = 0.02  # largest relative change that counts as none when a grid is re
 FLOATS = 2**21  # numbers that a batch of points may have in memory at once, about
 
 
-@takes(params=arrays_by_name, rng=generator)
+@takes(params=arrays_by_name)
 def random_direction(params, rng, *, scale="each"):
     r"""A random direction in parameter space, as large as the parameters themselves.
 
@@ -110,7 +107,7 @@ class LineProfile:
     slopes: np.ndarray | None
 
 
-@takes(params=parameters, direction=parameters)
+@takes(direction=parameters, cost=None, steps=None)
 def cost_along_line(cost, params, direction, steps, *, slopes=False):
     r"""The cost along a line of parameter space, and its slope.
 
@@ -163,7 +160,7 @@ def cost_along_line(cost, params, direction, steps, *, slopes=False):
     return LineProfile(steps, values, slopes)
 
 
-@takes(params=parameters, first=parameters, second=parameters)
+@takes(cost=None)
 def cost_on_plane(cost, params, first, second, xs, ys):
     r"""The cost on a plane of parameter space, :math:`V(\theta + x\,d_1 + y\,d_2)`.
 
@@ -276,7 +273,7 @@ def total_variation(values):
     return np.abs(np.diff(values, axis=0)).sum(axis=0)
 
 
-@takes(total_variation=non_negative, span=non_negative)
+@takes
 def minima_bound(total_variation, span):
     r"""How many local minima a function must have inside an interval: Proposition M.
 
@@ -337,7 +334,7 @@ class MinimaCount:
     slope_integral: float | None
 
 
-@takes(function=a_function, low=finite, high=finite)
+@takes(low=finite, high=finite)
 def count_minima(function, low, high, *, points=1025, max_points=2**20 + 1):
     r"""Count the local minima of a function on an interval, refining the grid until it is resolved.
 

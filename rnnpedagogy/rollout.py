@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnpedagogy._columns import Layout, multiply_all
-from rnnpedagogy._validation import a_cell, broadcast_shapes, real_array, takes
+from rnnpedagogy._validation import broadcast_shapes, real_array, takes
 from rnnpedagogy.cells import Cell, readout
 
 
-@takes(cell=a_cell)
+@takes
 def rollout(cell, params, state, inputs):
     """Run ``x_t = f(x_{t-1}, u_t; θ)`` from ``x_0`` over a sequence of inputs.
 
@@ -39,7 +39,7 @@ def rollout(cell, params, state, inputs):
     return run.layout.rows(states)
 
 
-@takes(cell=a_cell)
+@takes
 def outputs(cell, params, states):
     """The linear readout ``ŷ_t = W_ho h_t + b_o``.
 

@@ -5,17 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    a_cost,
-    a_function,
-    generator,
-    natural_number,
-    parameter_names,
-    parameters,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import parameter_names, positive_integer, real_array, takes
 from rnnpedagogy._vectors import hessian_products, norm_of, shapes_of, vectors_of
 from rnnpedagogy.cells import unflatten
 from rnnpedagogy.gradients import bptt
@@ -44,16 +34,7 @@ class Supremum:
     history: np.ndarray
 
 
-@takes(
-    function=a_function,
-    sample=a_function,
-    project=a_function,
-    rng=generator,
-    starts=positive_integer,
-    rounds=natural_number,
-    tries=positive_integer,
-    keep=positive_integer,
-)
+@takes(starts=positive_integer)
 def supremum(function, sample, project=None, *, rng, starts=256, rounds=100, keep=8, tries=16):
     """A lower estimate of the supremum of a function over a region, by sampling and ascent.
 
@@ -144,7 +125,7 @@ def _directions(points, spread, tries, rng):
     return np.choose(kind, [anywhere, anywhere * coordinate, to_another * length])
 
 
-@takes(cost=a_cost, params=parameters)
+@takes
 def largest_decreasing_step(cost, params, *, names=None):
     r"""The step of gradient descent below which the cost is smaller than before.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import float_array, non_negative, parameters, real_array, takes
+from rnnpedagogy._validation import float_array, non_negative, real_array, takes
 from rnnpedagogy.cells import LSTM
 
 GATES = "ifgo"  # the order of the blocks of H rows
@@ -73,7 +73,7 @@ class Certificate:
         return np.maximum(h.max(axis=-1), c.max(axis=-1) / self.weight)
 
 
-@takes(params=parameters, input_bound=non_negative)
+@takes
 def contraction_certificate(params, *, input_bound=1.0):
     r"""Certify that an LSTM network contracts for all inputs of bounded size.
 
@@ -120,7 +120,7 @@ def contraction_certificate(params, *, input_bound=1.0):
     return Certificate(holds, o + a + gap, phi, a, o, cell_bound, weight=gap / phi)
 
 
-@takes(params=parameters)
+@takes
 def project_stable_lstm(params):
     r"""Scale rows of an LSTM's weights into the published region of stable networks.
 

@@ -4,16 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    a_cell,
-    a_collection,
-    all_of,
-    float_type,
-    generator,
-    parameters,
-    positive_integer,
-    takes,
-)
+from rnnpedagogy._validation import a_collection, all_of, float_type, positive_integer, takes
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.rollout import outputs, rollout
 
@@ -47,7 +38,7 @@ class Task:
         return Cost(cell, self.inputs, self.targets, loss=self.loss, at=self.at)
 
 
-@takes(cell=a_cell, params=parameters)
+@takes
 def accuracy(cell, params, *tasks):
     """The share of sequences that a network classifies correctly at the last step.
 
@@ -71,7 +62,7 @@ def accuracy(cell, params, *tasks):
     return float(np.mean(shares))
 
 
-@takes(rng=generator, sequences=positive_integer, length=positive_integer)
+@takes
 def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
     r"""A constant input ``ω``, to be turned into :math:`y_t = \sin(\omega t)`, ``t = 1, …, N``.
 
@@ -106,7 +97,7 @@ def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
     return Task(inputs.astype(dtype), targets.astype(dtype), "squared error", "all", 1)
 
 
-@takes(rng=generator, sequences=positive_integer, windows=all_of(a_collection))
+@takes(windows=all_of(a_collection))
 def symbol_classification(
     rng, *, sequences=1000, length=200, windows=((9, 19), (39, 49)), dtype=np.float64
 ):
@@ -160,7 +151,7 @@ def symbol_classification(
     return Task(inputs, targets, "cross-entropy", "last", classes)
 
 
-@takes(rng=generator, sequences=all_of(positive_integer))
+@takes(sequences=all_of(positive_integer))
 def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
     """Independent parts of `symbol_classification`, say for training, validation and test.
 
@@ -183,8 +174,8 @@ def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
         If two parts share a sequence, which happens only when there are few different ones.
     """
     parts = tuple(
-        symbol_classification(generator, sequences=size, **settings)
-        for generator, size in zip(rng.spawn(len(sequences)), sequences, strict=True)
+        symbol_classification(own, sequences=size, **settings)
+        for own, size in zip(rng.spawn(len(sequences)), sequences, strict=True)
     )
     own = [{sequence.tobytes() for sequence in part.inputs.argmax(axis=-1).T} for part in parts]
     if len(set().union(*own)) < sum(map(len, own)):

@@ -10,11 +10,11 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import grad, make_vjp
 
-from rnnpedagogy._validation import a_cost, parameters, takes
+from rnnpedagogy._validation import takes
 from rnnpedagogy.cells import flatten, readout, unflatten
 
 
-@takes(cost=a_cost, params=parameters)
+@takes
 def equations(cost, params):
     """The functions ``f(θ, x, t)`` and ``ℓ(θ, x, t)`` of a cost, ``θ`` and the first state."""
 

@@ -16,7 +16,6 @@ from rnnpedagogy._validation import (
     broadcast_shapes,
     float_type,
     generator,
-    parameters,
     positive_integer,
     real_array,
     takes,
@@ -104,7 +103,7 @@ class Cell:
         output_size = positive_integer("output_size", output_size)
         return {"weight_ho": (output_size, self.hidden_size), "bias_o": (output_size,)}
 
-    @takes(rng=generator, output_size=positive_integer)
+    @takes
     def init_params(self, rng, *, output_size=None, dtype=np.float64):
         """Draw all parameters from the uniform distribution on ``[−1/√H, 1/√H]``.
 
@@ -131,7 +130,7 @@ class Cell:
             for name, shape in self.param_shapes(output_size).items()
         }
 
-    @takes(params=parameters)
+    @takes
     def check_params(self, params):
         """Return the parameters as arrays and their common leading axes, or raise.
 

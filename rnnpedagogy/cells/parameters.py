@@ -5,7 +5,7 @@ import math
 import autograd.numpy as anp
 import numpy as np
 
-from rnnpedagogy._validation import arrays_by_name, float_array, parameters, takes
+from rnnpedagogy._validation import arrays_by_name, float_array, takes
 
 
 @takes(params=arrays_by_name)
@@ -24,7 +24,7 @@ def flatten(params):
     return np.concatenate([np.ravel(array) for array in params.values()])
 
 
-@takes(vector=float_array, shapes=parameters)
+@takes(vector=float_array)
 def unflatten(vector, shapes):
     """The inverse of `flatten`; leading axes of ``vector`` become leading axes of every parameter.
 

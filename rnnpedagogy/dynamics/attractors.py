@@ -6,14 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    a_system,
-    natural_number,
-    non_negative,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import positive_integer, real_array, takes
 from rnnpedagogy.dynamics.classification import BLOCKS, classify
 from rnnpedagogy.dynamics.orbits import settle
 from rnnpedagogy.dynamics.point_sets import cover, distances, last_returns, spacing
@@ -50,13 +43,7 @@ class Attractors:
         return "\n".join(rows + [f"{lost:>6}  diverged"] * bool(lost))
 
 
-@takes(
-    system=a_system,
-    transient=natural_number,
-    steps=positive_integer,
-    largest_period=positive_integer,
-    tolerance=non_negative,
-)
+@takes
 def identify_attractors(
     system, starts, *, transient=2000, steps=1000, largest_period=64, tolerance=1e-6
 ):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import a_system, integer_array, positive_integer, real_array, takes
+from rnnpedagogy._validation import integer_array, real_array, takes
 from rnnpedagogy.dynamics.attractors import BOUND, DIVERGED, counted, identify_attractors, place
 from rnnpedagogy.dynamics.orbits import settle
 from rnnpedagogy.dynamics.point_sets import distances
@@ -36,7 +36,7 @@ class Basins:
     attractors: tuple
 
 
-@takes(system=a_system, steps=positive_integer)
+@takes
 def basins_of_attraction(system, x, y, *, at=None, axes=(0, 1), transient=1000, steps=1000):
     """Which attractor each start of a grid leads to.
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rnnpedagogy._validation import (
-    a_function,
     an_instance,
     choice,
     finite,
     positive,
-    positive_integer,
     real_array,
     real_number,
     takes,
@@ -64,15 +62,7 @@ class Branch:
     stopped: tuple
 
 
-@takes(
-    family=a_function,
-    value=finite,
-    step=positive,
-    points=positive_integer,
-    low=real_number,
-    high=real_number,
-    period=positive_integer,
-)
+@takes(value=finite, step=positive, low=real_number, high=real_number)
 def follow_branch(
     family,
     value,
@@ -191,7 +181,7 @@ def follow_branch(
     )
 
 
-@takes(family=a_function, bifurcation=an_instance(Bifurcation), distance=positive)
+@takes(bifurcation=an_instance(Bifurcation))
 def switch_branch(family, bifurcation, *, distance=0.01):
     r"""A point on the other branch at a crossing, or on the orbit of double period at a flip.
 

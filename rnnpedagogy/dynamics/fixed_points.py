@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import a_system, non_negative, positive_integer, real_array, takes
+from rnnpedagogy._validation import real_array, takes
 from rnnpedagogy.dynamics.systems import check_autonomous, image_of
 
 EPS, TINY = np.finfo(float).eps, np.finfo(float).tiny
@@ -104,7 +104,7 @@ class Cycles(_Found):
     orbits: np.ndarray
 
 
-@takes(system=a_system, period=positive_integer, tolerance=non_negative)
+@takes
 def is_stable(system, point, *, period=1, tolerance=1e-6):
     r"""Whether orbits that start near a fixed point, or a point of a cycle, return to it.
 
@@ -145,13 +145,7 @@ def is_stable(system, point, *, period=1, tolerance=1e-6):
     return Stability(*_classify(eigenvalues, tolerance), eigenvalues, radius, residual)
 
 
-@takes(
-    system=a_system,
-    tolerance=non_negative,
-    iterations=positive_integer,
-    slow=non_negative,
-    merge=non_negative,
-)
+@takes
 def find_fixed_points(
     system, starts, *, tolerance=1e-10, slow=1e-2, iterations=200, merge=1e-5, within=np.inf
 ):
@@ -226,13 +220,7 @@ def find_fixed_points(
     )
 
 
-@takes(
-    system=a_system,
-    period=positive_integer,
-    tolerance=non_negative,
-    iterations=positive_integer,
-    merge=non_negative,
-)
+@takes
 def find_cycles(system, starts, period, *, tolerance=1e-10, iterations=200, merge=1e-5):
     r"""Cycles of a minimal period ``p``: fixed points of :math:`F^p`, each cycle once.
 

@@ -5,14 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    a_system,
-    generator,
-    natural_number,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import real_array, takes
 
 
 @dataclass(frozen=True)
@@ -41,15 +34,7 @@ class LyapunovSpectrum:
     state: np.ndarray
 
 
-@takes(
-    system=a_system,
-    steps=positive_integer,
-    transient=natural_number,
-    exponents=positive_integer,
-    interval=positive_integer,
-    blocks=positive_integer,
-    rng=generator,
-)
+@takes
 def lyapunov_spectrum(
     system, state, *, steps, transient=0, exponents=None, interval=1, blocks=10, rng=None
 ):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import a_function, choice, positive_integer, real_array, takes
+from rnnpedagogy._validation import choice, positive_integer, real_array, takes
 
 LARGEST = np.finfo(float).max
 
@@ -25,7 +25,7 @@ class OrbitDiagram:
     states: np.ndarray
 
 
-@takes(family=a_function)
+@takes
 def orbit_diagram(family, values, state, *, steps, transient, follow=None):
     r"""Where orbits end up, for each value of a parameter.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import a_cell, parameters, positive_integer, real_array, takes
+from rnnpedagogy._validation import positive_integer, real_array, takes
 from rnnpedagogy.rollout import outputs, rollout
 
 CONSTANT = 1e-3  # amplitude below which a signal counts as constant
@@ -77,7 +77,7 @@ def _crossing_rate(signal):
     return 2 * np.pi * (len(times) - 1) / (times[-1] - times[0])
 
 
-@takes(cell=a_cell, params=parameters, steps=positive_integer)
+@takes
 def free_oscillation(cell, params, frequencies, *, state=None, steps=4000, transient=2000):
     """Run a network far beyond its training length and measure its `oscillation`.
 

@@ -7,12 +7,12 @@ from functools import reduce
 import autograd
 import numpy as np
 
-from rnnpedagogy._validation import a_cell, a_function, parameters, real_array, takes
+from rnnpedagogy._validation import a_function, real_array, takes
 from rnnpedagogy.jacobians import state_jacobians
 from rnnpedagogy.rollout import rollout
 
 
-@takes(step=a_function, jacobian=a_function)
+@takes(step=a_function)
 @dataclass(frozen=True)
 class Map:
     """A map ``x_t = F(x_{t-1})`` of ``R^n`` into itself.
@@ -52,7 +52,7 @@ class Map:
         return np.stack(rows, axis=-2)
 
 
-@takes(cell=a_cell, params=parameters, inputs=real_array)
+@takes(inputs=real_array)
 @dataclass(frozen=True)
 class CellMap:
     """A recurrent cell as a dynamical system, ``x_t = f(x_{t-1}, u_t; θ)``.

@@ -10,20 +10,7 @@ from hashlib import sha256
 import numpy as np
 
 from rnnpedagogy._storage import digest
-from rnnpedagogy._validation import (
-    a_function,
-    a_path,
-    an_objective,
-    an_optimiser,
-    generator,
-    natural_number,
-    non_negative,
-    parameters,
-    positive,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import a_path, non_negative, parameters, real_array, takes
 from rnnpedagogy.cells import flatten, unflatten
 from rnnpedagogy.training.checkpoints import Checkpoint, describe
 from rnnpedagogy.training.optimisers import Adam, clip_by_global_norm
@@ -83,19 +70,7 @@ class Training:
     seconds: np.ndarray
 
 
-@takes(
-    objective=an_objective,
-    params=parameters,
-    epochs=natural_number,
-    rng=generator,
-    optimiser=an_optimiser,
-    clip=positive,
-    project=a_function,
-    validate=a_function,
-    patience=positive_integer,
-    checkpoint=a_path,
-    checkpoint_every=positive_integer,
-)
+@takes(checkpoint=a_path)
 def train(
     objective,
     params,

@@ -1,19 +1,12 @@
 """Objectives: what `train` minimises, one batch at a time."""
 
 from rnnpedagogy._storage import digest
-from rnnpedagogy._validation import (
-    a_cost,
-    all_of,
-    an_objective,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import all_of, an_objective, real_array, takes
 from rnnpedagogy.costs import LOSSES, Cost
 from rnnpedagogy.gradients import bptt
 
 
-@takes(cost=a_cost, batch_size=positive_integer)
+@takes
 class Sequences:
     """Mini-batches of the sequences of a cost, in a new random order in each epoch.
 

@@ -7,7 +7,7 @@ import numpy as np
 from rnnpedagogy._validation import at_most, float_array, fraction, non_negative, pair_of, takes
 
 
-@takes(betas=pair_of(fraction), eps=non_negative)
+@takes(betas=pair_of(fraction))
 @dataclass(frozen=True)
 class Adam:
     r"""Steps of about the learning rate in every entry, from running means of gradients.

@@ -5,17 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import (
-    a_cell,
-    a_collection,
-    a_function,
-    array_or_function,
-    float_array,
-    natural_number,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import a_collection, array_or_function, float_array, real_array, takes
 from rnnpedagogy.cells import linear
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
 from rnnpedagogy.dynamics.orbits import settle
@@ -54,15 +44,7 @@ class _Recorder:
         return self._observe(system, starts, settle(system, starts, self.steps, self.transient))
 
 
-@takes(
-    cell=a_cell,
-    inputs=array_or_function,
-    starts=float_array,
-    steps=positive_integer,
-    transient=natural_number,
-    epochs=a_collection,
-    observe=a_function,
-)
+@takes(inputs=array_or_function, starts=float_array, epochs=a_collection)
 @dataclass(frozen=True)
 class OrbitRecorder(_Recorder):
     """The orbit diagram of training: where orbits under constant inputs end up, epoch by epoch.
@@ -94,14 +76,7 @@ class OrbitRecorder(_Recorder):
         return self.observe(self.cell, system.params, orbits)
 
 
-@takes(
-    cell=a_cell,
-    inputs=array_or_function,
-    starts=float_array,
-    steps=positive_integer,
-    transient=natural_number,
-    epochs=a_collection,
-)
+@takes(inputs=array_or_function, starts=float_array, epochs=a_collection)
 @dataclass(frozen=True)
 class ExponentRecorder(_Recorder):
     r"""How fast orbits under constant inputs separate, and how much a step can stretch.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rnnpedagogy._validation import all_of, non_negative, positive_integer, takes
 
 
-@takes(rate=non_negative, milestones=all_of(positive_integer), factor=non_negative)
+@takes(rate=non_negative, milestones=all_of(positive_integer))
 @dataclass(frozen=True)
 class StepSchedule:
     """A learning rate that is multiplied by ``factor`` at each of the milestones.

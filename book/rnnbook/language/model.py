@@ -6,7 +6,6 @@ import numpy as np
 
 from rnnbook.language.corpora import Corpus
 from rnnpedagogy._validation import (
-    a_cell,
     an_instance,
     fraction,
     non_negative,
@@ -57,7 +56,7 @@ class LanguageModel:
     networks, NeurIPS 2016.
     """
 
-    @takes(cell=a_cell, corpus=an_instance(Corpus))
+    @takes(corpus=an_instance(Corpus))
     def __init__(self, cell, corpus, *, batch_size=32, length=35, dropout=0.3):
         self.cell, self.corpus = cell, corpus
         self.batch_size = positive_integer("batch_size", batch_size)
