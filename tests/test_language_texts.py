@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rnnbook.language import Bigram, Grammar, Unigram, load_corpus
+from rnnbook.language import Bigram, Grammar, KneserNey, Unigram, load_corpus
 
 GRAMMAR = Grammar()
 
@@ -281,3 +281,51 @@ def test_distributions_add_up_to_one(model):
     np.testing.assert_array_equal(narrow, probability)
     with pytest.raises(ValueError, match=r"words must lie in \[0, 2000\)"):
         model(corpus).probability(0, 2000)
+
+
+def test_kneser_ney_by_hand(tmp_path):
+    write(tmp_path, train="a b a b a c\n", test="a b\n")
+    corpus = load_corpus(tmp_path)  # <unk> <eos> a b c: the text is e e a b a b a c e
+    end, a, b, c = corpus.encode(["<eos>", "a", "b", "c"]).tolist()
+    model = KneserNey(corpus, 2)
+    # Five different pairs: ea, ab twice, ba twice, ac, ce. Before a: e and b; before e, b, c one.
+    assert model.discounts == [3 / (3 + 2 * 1), 3 / (3 + 2 * 2)]
+    low, d = model.discounts
+    single = {w: (n - low) / 5 + low * 4 / 5 / 5 for w, n in ((end, 1), (a, 2), (b, 1), (c, 1))}
+    assert model.probability((a,), b) == pytest.approx((2 - d + d * 2 * single[b]) / 3, rel=1e-14)
+    assert model.probability((a,), a) == pytest.approx(d * 2 * single[a] / 3, rel=1e-14)
+    # A word that never occurred has only what is left of the uniform distribution, and after it
+    # nothing is known but single words.
+    assert model.probability((a,), 0) == pytest.approx(d * 2 / 3 * low * 4 / 25, rel=1e-14)
+    assert model.probability((0,), c) == pytest.approx(single[c], rel=1e-14)
+    chain = [model.probability((v,), w) for v, w in ((end, a), (a, b), (b, end))]
+    assert model.perplexity() == pytest.approx(np.prod(chain) ** (-1 / 3), rel=1e-14)
+
+
+def test_kneser_ney_without_a_count_of_one(tmp_path):
+    write(tmp_path, train="a a\n" * 3, test="a\n")
+    corpus = load_corpus(tmp_path)
+    model = KneserNey(corpus, 1)  # a six times, the end three times: d = 0/0
+    assert model.discounts == [0.5]
+    a = int(corpus.encode(["a"])[0])
+    assert model.probability((), a) == pytest.approx((5.5 + 0.5 * 2 / 3) / 9, rel=1e-14)
+    with pytest.raises(ValueError, match="order must be a positive integer, got 0"):
+        KneserNey(corpus, 0)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_kneser_ney_adds_up_to_one(small_language, order):
+    model, words = KneserNey(small_language, order), small_language.test[:200].tolist()
+    for end in (0, 1, 4, 50, 120, 200):  # also contexts that are short, or were never seen
+        p = [model.probability(words[:end], w) for w in range(90)]
+        assert sum(p) == pytest.approx(1, rel=1e-12)
+        assert min(p) > 0
+
+
+def test_kneser_ney_is_above_what_its_order_can_reach(small_language):
+    for order, factor in ((2, 1.02), (3, 1.1), (4, 1.2)):  # it sees less and less of a context
+        floor = np.exp(GRAMMAR.conditional_entropy(order - 1))
+        assert floor < KneserNey(small_language, order).perplexity() < factor * floor
+    # A context that was never seen changes nothing: one that is too long falls back.
+    model = KneserNey(small_language, 3)
+    assert model.probability((0, 0, 2, 5), 7) == model.probability((0, 2, 5), 7)

@@ -243,3 +243,11 @@ def test_prose_cites_theorems_and_figures_not_codes(path):
     for kind, text, *_ in cells(path):
         if kind == "markdown":
             assert not re.search(r"\bC[1-6]\.\d\b", text), text
+
+
+@PER_PAGE
+def test_a_proof_is_folded_by_a_dropdown_around_it(path):
+    """A class of its own would stop the script that folds, and open all solutions of the page."""
+    for kind, text, *_ in cells(path):
+        if kind == "markdown":
+            assert not re.search(r"\{prf:\w+\}.*\n(:label:.*\n)?:class:.*dropdown", text)

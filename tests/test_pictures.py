@@ -17,7 +17,6 @@ from rnnbook.pictures import (
     draw_multipliers,
     draw_noisy_map,
     draw_phase_plane,
-    draw_unit_circle,
     explore_bifurcations,
     principal_plane,
     table,
@@ -85,18 +84,13 @@ def test_a_branch_is_solid_where_it_is_stable(axes):
     assert np.array_equal(dashed.get_ydata(), [np.nan, np.nan, 7], equal_nan=True)
 
 
-def test_the_unit_circle_is_a_circle(axes):
-    draw_unit_circle(axes, 2.0)
-    assert np.allclose(np.linalg.norm(axes.lines[0].get_xydata(), axis=1), 1)
-    assert axes.get_aspect() == 1
-    assert axes.get_xlim() == axes.get_ylim() == (-2, 2)
-
-
 def test_multipliers_are_full_discs_if_stable(axes):
     systems = (pair([0.5, -0.2]), pair([2.0, 0.1]))
     stability = [find_fixed_points(one, np.zeros((1, 2))).stability[0] for one in systems]
     draw_multipliers(axes, stability)
-    _, stable, unstable = axes.lines
+    circle, stable, unstable = axes.lines
+    assert np.allclose(np.linalg.norm(circle.get_xydata(), axis=1), 1)
+    assert axes.get_aspect() == 1
     assert sorted(stable.get_xdata()) == pytest.approx([-0.2, 0.5])
     assert sorted(unstable.get_xdata()) == pytest.approx([0.1, 2.0])
     assert to_rgba(stable.get_markerfacecolor()) == to_rgba(COLOURS[1])

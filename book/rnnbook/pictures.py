@@ -23,7 +23,6 @@ __all__ = [
     "draw_multipliers",
     "draw_noisy_map",
     "draw_phase_plane",
-    "draw_unit_circle",
     "explore_bifurcations",
     "principal_plane",
     "table",
@@ -99,7 +98,7 @@ def draw_branch(axes, branch, *, colour=COLOURS[0]):
         axes.plot(branch.values, x, style, color=colour, lw=1.8)
 
 
-def draw_unit_circle(axes, limit):
+def _draw_unit_circle(axes, limit):
     """Draw the unit circle of the complex plane, of which `limit` is seen to all sides."""
     turn = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(turn), np.sin(turn), color=INK, lw=0.8)
@@ -117,7 +116,7 @@ def draw_multipliers(axes, stability, *, limit=2.7):
     limit : float
         How much is seen to all sides.
     """
-    draw_unit_circle(axes, limit)
+    _draw_unit_circle(axes, limit)
     for point in stability:
         axes.plot(
             point.eigenvalues.real,

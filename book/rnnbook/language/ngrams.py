@@ -1,8 +1,10 @@
 """Language models that count: what a network has to beat."""
 
+from collections import Counter, defaultdict
+
 import numpy as np
 
-from rnnpedagogy._validation import integer_array
+from rnnpedagogy._validation import integer_array, positive_integer
 
 
 class Unigram:
@@ -81,3 +83,73 @@ class Bigram(Unigram):
         with np.errstate(invalid="ignore", divide="ignore"):
             mixed = (often + self.discount * self.followers[previous] * single) / occurrences
         return np.where(occurrences > 0, mixed, single)
+
+
+class KneserNey:
+    r"""Interpolated Kneser–Ney counting: longer contexts lean on shorter ones.
+
+    With ``h`` the last ``n − 1`` words and ``h'`` these without the first,
+
+    .. math::
+
+        p_n(w \mid h) = \frac{\max(c_n(hw) - d_n, 0) + d_n\, m_n(h)\, p_{n-1}(w \mid h')}
+                             {\sum_v c_n(hv)},
+
+    where ``m_n(h)`` is the number of different words after ``h``, :math:`p_0 = 1/|V|`, and
+    :math:`p_n = p_{n-1}` after an ``h`` that never occurred. For the largest ``n``, the order,
+    ``c`` counts occurrences; below it, it counts how many different words precede ``hw``.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Its training part gives the counts.
+    order : int
+        Number of words in the longest count: the context and the word itself.
+
+    Attributes
+    ----------
+    discounts : list of float
+        :math:`d_n = n_1 / (n_1 + 2 n_2)` for n = 1 … order, with the numbers of counts that are one
+        and two; ½ where no count is one.
+
+    References
+    ----------
+    H. Ney, U. Essen, R. Kneser (1994) for discounting by a constant; S. F. Chen, J. Goodman, An
+    empirical study of smoothing techniques for language modeling, Computer Speech and Language 13
+    (1999).
+    """
+
+    def __init__(self, corpus, order):
+        self.corpus, self.order = corpus, positive_integer("order", order)
+        words = self._padded("train")
+        counts = Counter(zip(*(words[k:] for k in range(order)), strict=False))
+        self.discounts, self._after = [], []
+        for _ in range(order):
+            after = defaultdict(dict)
+            for gram, count in counts.items():
+                after[gram[:-1]][gram[-1]] = count
+            once, twice = (sum(count == k for count in counts.values()) for k in (1, 2))
+            self.discounts.insert(0, once / (once + 2 * twice) if once else 0.5)
+            self._after.insert(0, {h: (sum(c.values()), c) for h, c in after.items()})
+            counts = Counter(gram[1:] for gram in counts)
+
+    def probability(self, context, word):
+        """``p(w | context)``; of the words of the context the last ``order − 1`` count."""
+        context, p = tuple(context), 1 / len(self.corpus.vocabulary)
+        for n, (discount, after) in enumerate(zip(self.discounts, self._after, strict=True)):
+            if n > len(context) or (seen := after.get(context[len(context) - n :])) is None:
+                break
+            total, counts = seen
+            p = (max(counts.get(word, 0) - discount, 0) + discount * len(counts) * p) / total
+        return p
+
+    def perplexity(self, part="test"):
+        """``exp(−mean log p)`` over all words of a part of the corpus."""
+        words, reach = self._padded(part), self.order - 1
+        p = [self.probability(words[k - reach : k], words[k]) for k in range(reach, len(words))]
+        return float(np.exp(-np.log(p).mean()))
+
+    def _padded(self, part):
+        """A part, and enough ends of a sentence before it."""
+        words = self.corpus.part(part)
+        return [int(self.corpus.before(words)[0])] * (self.order - 1) + words.tolist()
