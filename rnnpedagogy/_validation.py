@@ -285,6 +285,7 @@ KINDS = {
     non_negative: "eps factor input_bound merge slow span tolerance total_variation",
     positive: "clip distance safety",
     generator: "rng",
+    float_type: "dtype",
     a_cell: "cell",
     a_cost: "cost",
     a_system: "system",

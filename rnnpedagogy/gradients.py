@@ -90,9 +90,7 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
             states, tape = run.forward(states, run.inputs[segment])
         # The complex step drops their squares; written so that NaN is too large as well.
         if np.iscomplexobj(states) and not np.abs(states.imag).max() < 1e-8:
-            raise FloatingPointError(
-                "params: the states vary too much with them for a second order"
-            )
+            raise FloatingPointError
         if segment.stop == cost.steps:
             last_state = run.layout.rows(states[-1:].copy())[0]
         part, d_outputs = cost.value_and_slope(run, states, segment)
@@ -109,10 +107,11 @@ def _bptt(cost, params, lead, *, initial_state=False, inputs=False, checkpoint=F
     output_terms = {name: total.pop(name) for name in run.output_weights}
     total = pull_back(total) | output_terms
     params = {name: total[name] for name in params}
-    d_start = _sum_to(run.layout, d_state[np.newaxis], cost.state.shape[:-1])[0]
     d_inputs = np.concatenate(from_inputs[::-1]) if inputs else None
-    state = d_start if initial_state else None
-    return Gradient(value, params, last_state, state, d_inputs)
+    if not initial_state:
+        return Gradient(value, params, last_state, inputs=d_inputs)
+    d_start = _sum_to(run.layout, d_state[np.newaxis], cost.state.shape[:-1])[0]
+    return Gradient(value, params, last_state, d_start, d_inputs)
 
 
 def _checkpoints(run):
@@ -263,10 +262,8 @@ def hessian_vector_product(cost, params, vector):
     for step in (1e-20, 1e-30) if single else (1e-100, 1e-150, 1e-200):
         moved = {name: params[name] + 1j * step * (vector[name] / size) for name in params}
         try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                gradient = _bptt(cost, *pad_leading(moved, shapes, "params and vector"))
-        except FloatingPointError as error:
-            too_large = error
-        else:
-            return {name: array.imag / step * size for name, array in gradient.params.items()}
-    raise too_large
+            gradient = _bptt(cost, *pad_leading(moved, shapes, "params and vector")).params
+        except FloatingPointError:
+            continue
+        return {name: array.imag / step * size for name, array in gradient.items()}
+    raise FloatingPointError("the states vary too much with params for a second order")

@@ -94,7 +94,7 @@ KINDS = {
     "integers": "lengths",
     "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries "
     "period largest_period batch_size checkpoint_every blocks exponents interval length patience "
-    "vocabulary sequences points depth",
+    "vocabulary sequences points depth order",
     "steps": "steps transient epochs",
     "positive": "tolerance slow merge safety rate clip largest factor eps input_bound error "
     "distance weight_hh weight_ih weight_ho step span total_variation phi dropout",
@@ -198,6 +198,7 @@ def calls():
                 "weight_hh": 0.9,
                 "weight_ih": 1.0,
                 "bias": (0.1, "positive"),
+                "condition": (2.0, "positive"),
                 "inputs": (1.0, "positive"),
                 "state": (1.0, "positive"),
                 "names": ["bias"],
@@ -402,7 +403,7 @@ def calls():
         "rnnbook.language": {
             "Grammar": {"depth": 1},
             "Unigram": {"corpus": (CORPUS, "corpus")},
-            "Bigram": {"corpus": (CORPUS, "corpus")},
+            "KneserNey": {"corpus": (CORPUS, "corpus"), "order": 2},
             "LanguageModel": {"cell": Elman(8, 4), "corpus": (CORPUS, "corpus")}
             | {"batch_size": 2, "length": 5, "dropout": 0.1},
             "load_corpus": {"name": ("grammar", "path"), "vocabulary": (50, "vocabulary")},

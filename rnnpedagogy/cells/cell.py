@@ -12,14 +12,7 @@ from autograd import make_vjp
 from autograd.extend import vspace
 
 from rnnpedagogy._check_step import check_step, shapes_of
-from rnnpedagogy._validation import (
-    broadcast_shapes,
-    float_type,
-    generator,
-    positive_integer,
-    real_array,
-    takes,
-)
+from rnnpedagogy._validation import broadcast_shapes, positive_integer, real_array, takes
 
 #: What a cell says of itself, and the code that may say the same in a faster way.
 EQUATION = {"step", "hidden", "param_shapes", "gates", "blocks"}
@@ -122,8 +115,6 @@ class Cell:
         dict of numpy.ndarray
             The parameters ``θ``, with the shapes of `param_shapes`.
         """
-        generator("rng", rng)
-        dtype = float_type("dtype", dtype)
         bound = 1 / np.sqrt(self.hidden_size)
         return {
             name: rng.uniform(-bound, bound, size=shape).astype(dtype)
@@ -155,9 +146,10 @@ class Cell:
         }
         return pad_leading(arrays, shapes)
 
+    @takes
     def zero_state(self, *, dtype=np.float64):
         """The state zero, shape ``(n,)``."""
-        return np.zeros(self.state_size, dtype=float_type("dtype", dtype))
+        return np.zeros(self.state_size, dtype)
 
     def step(self, params, state, inputs):
         """One step ``x_t = f(x_{t-1}, u_t; θ)``, written to be read; differentiable by autograd.

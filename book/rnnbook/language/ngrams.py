@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from rnnpedagogy._validation import integer_array, positive_integer
+from rnnbook.language.corpora import Corpus
+from rnnpedagogy._validation import an_instance, integer_array, positive_integer, takes
 
 
 class Unigram:
@@ -16,6 +17,7 @@ class Unigram:
         Its training part, ``N`` words, gives the counts ``c``.
     """
 
+    @takes(corpus=an_instance(Corpus))
     def __init__(self, corpus):
         self.corpus = corpus
         counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1.0
@@ -63,6 +65,7 @@ class Bigram(Unigram):
     modelling, Computer Speech and Language 8 (1994).
     """
 
+    @takes(corpus=an_instance(Corpus))
     def __init__(self, corpus):
         super().__init__(corpus)
         size = len(self.single)
@@ -119,6 +122,7 @@ class KneserNey:
     (1999).
     """
 
+    @takes(corpus=an_instance(Corpus))
     def __init__(self, corpus, order):
         self.corpus, self.order = corpus, positive_integer("order", order)
         words = self._padded("train")
