@@ -205,9 +205,9 @@ def explore_bifurcations(family, branches, *, name, values, starts, middle, alt,
     def draw(value):
         fig, (left, centre, right) = figure(ncols=3, height=2.6)
         at = np.repeat(every, dots.shape[1])
-        left.plot(at, dots.ravel(), ".", ms=0.8, color=COLOURS[2])
         for branch in branches:
             draw_branch(left, branch)
+        left.plot(at, dots.ravel(), ".", ms=2, color=COLOURS[2])
         left.axvline(value, color=COLOURS[1], lw=1)
         limits = {"xlim": (min(values), max(values)), "ylim": (-1.05, 1.05)}
         left.set(xlabel=name, title="fixed points, attractors", **limits)
