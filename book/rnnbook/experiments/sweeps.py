@@ -7,10 +7,10 @@ from rnnbook.experiments import store
 
 def _perform(experiment, task, checkpoint, options):
     """Train and analyse one task, in whatever process."""
-    begun, config = time.perf_counter(), experiment.tasks[task]
+    begun, config = time.process_time(), experiment.tasks[task]
     arrays, params = experiment.train(config, checkpoint, **options)
     arrays = arrays | experiment.analyse(config, params, **options)
-    return task, arrays, time.perf_counter() - begun
+    return task, arrays, time.process_time() - begun
 
 
 def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options):
@@ -40,7 +40,7 @@ def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options)
     ------
     task : str
     seconds : float
-        How long it took.
+        Time of the processor that it took.
     """
     tasks = [
         task
