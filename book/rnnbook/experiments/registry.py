@@ -57,10 +57,10 @@ def _points(**axes):
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
-def _grids(base, networks, rates=(0.005, 0.002), biases=(0.0, 1.0, 2.0, 4.0), **label):
+def _grids(base, networks, rates=(0.005, 0.002), biases=(0.0, 2.0, 4.0), **label):
     """One task of tuning for each network: as many trainings, over what it can choose."""
     free = _points(rate=list(rates), forget_bias=list(biases))
-    more = [2 * rates[0], *rates, rates[1] / 2] if len(biases) > 2 else list(rates)
+    more = [2 * rates[0], *rates] if len(rates) > 1 else list(rates)
     grids = {  # of networks that cannot choose that bias
         "sLSTM certified": _points(rate=more, phi=[0.6, 0.65]),
         "oRNN": _points(rate=more, hidden=[base["hidden"], 2 * base["hidden"]]),
@@ -136,7 +136,7 @@ SYMBOLS = _tuning(
 WORDS = _tuning(
     "words",
     _grids(words.CONFIG, NETWORKS, (0.01, 0.005))
-    | _grids(words.PYDOC, NETWORKS, biases=(0.0, 2.0), label="-pydoc"),
+    | _grids(words.PYDOC, NETWORKS, (0.005,), (0.0, 2.0), label="-pydoc"),
 )
 LSTM_AT_60 = {"network": "LSTM", "lengths": [60]}
 
@@ -165,7 +165,8 @@ EXPERIMENTS = {
             "symbols-varied",
             "symbol classification, lengths from 50 to 70 in one training",
             _tuned(SYMBOLS, "", symbols.VARIED, lengths=[60])
-            | _tuned(SYMBOLS, "-from-0", symbols.VARIED | {"forget_bias": 0.0}, **LSTM_AT_60),
+            | _tuned(SYMBOLS, "-from-2", symbols.VARIED | {"forget_bias": 2.0}, **LSTM_AT_60)
+            | _tuned(SYMBOLS, "-from-4", symbols.VARIED | {"forget_bias": 4.0}, **LSTM_AT_60),
         ),
         _experiment(
             "words",

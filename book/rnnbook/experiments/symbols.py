@@ -30,14 +30,15 @@ CONFIG = {
     "hidden": 32,
     "lengths": [60],  # of the sequences, all in one training
     "sequences": [1000, 300, 1000],  # of each length, for training, validation and test
-    "batch": 50,
-    "epochs": 40,
+    "batch": 100,
+    "epochs": 50,
+    "patience": 12,  # epochs without a lower validation after which a training of tuning stops
     "rate": 0.005,
     "factor": 0.3,
-    "milestones": [30],
+    "milestones": [35],
     "clip": 0.25,
     "dtype": "float32",
-    "record_every": 4,
+    "record_every": 5,
     "starts": 32,
     "transient": 2000,
     "forget_bias": None,  # of the LSTM networks at the start; None: drawn like all others
@@ -68,6 +69,7 @@ def train(config, checkpoint=None):
         checkpoint=checkpoint,
         project=project,
         validate=partial(_mean_cost, cell, valid),
+        patience=None if config["record_every"] else config["patience"],
         record=_recorders(config, cell, _starts(cell, start_rng)),
     )
     arrays = summarise(trained) | (kept(trained.best_params) if config["keep_params"] else {})
