@@ -76,7 +76,7 @@ def _tuned(tuning, label="", changes=None, **where):
     """Five seeds of the configuration that tuning has found, for those of its tasks that fit."""
     tasks = {}
     for task, config in tuning.tasks.items():
-        fits = all(config[name] == value for name, value in where.items())
+        fits = all(config[name] in values for name, values in where.items())
         if not fits or store.status(tuning, task, store.FOLDER)[0] != "stored":
             continue
         found = store.read(tuning, task, store.FOLDER)["validation"]
@@ -123,7 +123,7 @@ WORDS = _tuning(
     _grids(words.CONFIG, NETWORKS, (0.01, 0.005))
     | _grids(words.PYDOC, NETWORKS, (0.005,), (0.0, 2.0), label="-pydoc"),
 )
-LSTM_AT_60 = {"network": "LSTM", "lengths": [60]}
+LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
 
 EXPERIMENTS = {
     experiment.name: experiment
@@ -134,7 +134,7 @@ EXPERIMENTS = {
         _experiment(
             "sine",
             "sine generation by three networks, and by the LSTM without clipping",
-            _tuned(SINE) | _tuned(SINE, "-unclipped", {"clip": None}, network="LSTM"),
+            _tuned(SINE) | _tuned(SINE, "-unclipped", {"clip": None}, network=["LSTM"]),
         ),
         _experiment(
             "sine-paper",
@@ -149,9 +149,8 @@ EXPERIMENTS = {
         _experiment(
             "symbols-varied",
             "symbol classification, lengths from 50 to 70 in one training",
-            _tuned(SYMBOLS, "", symbols.VARIED, lengths=[60])
-            | _tuned(SYMBOLS, "-from-2", symbols.VARIED | {"forget_bias": 2.0}, **LSTM_AT_60)
-            | _tuned(SYMBOLS, "-from-4", symbols.VARIED | {"forget_bias": 4.0}, **LSTM_AT_60),
+            _tuned(SYMBOLS, "", symbols.VARIED, network=THREE, lengths=[[60]])
+            | _tuned(SYMBOLS, "-from-2", symbols.VARIED | {"forget_bias": 2.0}, **LSTM_AT_60),
         ),
         _experiment(
             "words",
