@@ -89,8 +89,9 @@ def train(config, checkpoint=None):
     arrays = summarise(trained)
     if config["hidden"] <= 64:
         arrays |= kept(trained.params)
-    with np.errstate(over="ignore"):  # larger outputs become infinite: such an orbit is lost
-        arrays["orbits"] = arrays["orbits"][..., 0].astype(np.float16)
+    if "orbits" in arrays:
+        with np.errstate(over="ignore"):  # larger outputs become infinite: such an orbit is lost
+            arrays["orbits"] = arrays["orbits"][..., 0].astype(np.float16)
     return arrays | {"data": digest(task.inputs, task.targets)}, trained.params
 
 
