@@ -474,13 +474,18 @@ def test_stored_results_are_whole_registered_and_small():
 
 
 def test_stored_results_took_little_time():
-    """Two hours in all, ten minutes a task, half an hour at the paper's size."""
+    """Four hours of one core in all, two without the single runs; ten minutes a task.
+
+    Half an hour at the paper's size.
+    """
     seconds = {
         (name, task): store.read(experiment, task).record["seconds"]
         for name, experiment in EXPERIMENTS.items()
         for task in experiment.tasks
     }
-    assert sum(seconds.values()) <= LONGEST_TOTAL
+    assert sum(seconds.values()) <= 2 * LONGEST_TOTAL
+    single = ("sine-paper", "words-wikitext")
+    assert sum(s for (name, _), s in seconds.items() if name not in single) <= LONGEST_TOTAL
     for (name, _), found in seconds.items():
         assert found <= (1800 if name == "sine-paper" else 600)
 
