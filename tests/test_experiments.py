@@ -31,6 +31,7 @@ from rnnpedagogy._storage import read_arrays, write_arrays
 from rnnpedagogy.training import Sequences
 
 LARGEST_TOTAL = 5_000_000  # bytes, of all stored results
+LONGEST_TOTAL = 7200  # seconds of the processor
 
 
 def toy(tasks=6, seconds=0.0):
@@ -209,22 +210,18 @@ list(sweep(toy(6, 0.2), folder={str(tmp_path / "killed")!r}))
 
 SMALL = {
     "hidden": 4,
-    "lengths": [50, 52],
+    "lengths": [50],
     "sequences": [40, 20, 20],
     "batch": 20,
     "epochs": 30,
-    "record_every": 20,
-    "starts": 2,
-    "transient": 20,
-    "network": "LSTM",
-    "seed": 0,
+    "grid": [{"rate": 0.01}, {"rate": 0.001}],
 }
 
 
-def small_curriculum():
-    """Symbol classification in two stages of thirty epochs, in about a second."""
-    tasks = {"task": EXPERIMENTS["symbols"].tasks["LSTM-60-0"] | SMALL}
-    return dataclasses.replace(EXPERIMENTS["symbols"], name="small", tasks=tasks)
+def small_tuning():
+    """Two trainings of thirty epochs, one after the other, in about a second."""
+    tasks = {"task": EXPERIMENTS["symbols-tuning"].tasks["LSTM-60-10"] | SMALL}
+    return dataclasses.replace(EXPERIMENTS["symbols-tuning"], name="small", tasks=tasks)
 
 
 def slowly(seen, seconds=0.0):
@@ -244,7 +241,7 @@ import sys
 from pathlib import Path
 import test_experiments as t
 t.Sequences.batches = t.slowly([], 0.03)
-list(t.sweep(t.small_curriculum(), folder=Path(sys.argv[1])))
+list(t.sweep(t.small_tuning(), folder=Path(sys.argv[1])))
 """
 
 
@@ -254,17 +251,17 @@ def test_a_task_that_is_killed_continues_inside(tmp_path, monkeypatch):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
     process = subprocess.Popen(command, env=environment)
     folder = tmp_path / "killed" / "small"
-    while not list(folder.glob("*.checkpoint-1")):  # the second stage
+    while not list(folder.glob("*.checkpoint-1")):  # the second training
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not list(folder.glob("*.npz"))
 
-    experiment, epochs = small_curriculum(), []
+    experiment, epochs = small_tuning(), []
     monkeypatch.setattr(Sequences, "batches", slowly(epochs))
     assert len(list(sweep(experiment, folder=tmp_path / "killed"))) == 1
-    assert 0 < len(epochs) < 30  # of 60: nothing of the first stage, not all of the second
+    assert 0 < len(epochs) < 30  # of 60: nothing of the first, not all of the second
     assert [path.name for path in folder.iterdir()] == ["task.npz"]
     epochs.clear()
     list(sweep(experiment, folder=tmp_path / "whole"))
@@ -275,9 +272,9 @@ def test_a_task_that_is_killed_continues_inside(tmp_path, monkeypatch):
 
 
 def test_a_forced_run_and_another_configuration_begin_anew(tmp_path):
-    experiment = small_curriculum()
+    experiment = small_tuning()
     path = store.checkpoint_path(experiment, "task", tmp_path)
-    experiment.tasks["task"]["record_every"] = 10
+    experiment.tasks["task"]["epochs"] = 10
     assert store.checkpoint_path(experiment, "task", tmp_path) != path
     path.with_name(f"{path.name}-0").write_text("no checkpoint")
     list(sweep(experiment, folder=tmp_path))  # not disturbed
@@ -595,6 +592,53 @@ def test_stored_results_are_whole_registered_and_small():
                 files.remove(path)
     assert not files
     assert total <= LARGEST_TOTAL
+
+
+def test_stored_results_took_little_time():
+    """Four hours of one core in all, two without the single runs; ten minutes a task.
+
+    Half an hour at the paper's size.
+    """
+    seconds = {
+        (name, task): store.read(experiment, task).record["seconds"]
+        for name, experiment in EXPERIMENTS.items()
+        for task in experiment.tasks
+    }
+    assert sum(seconds.values()) <= 2 * LONGEST_TOTAL
+    single = ("sine-paper", "words-wikitext")
+    assert sum(s for (name, _), s in seconds.items() if name not in single) <= LONGEST_TOTAL
+    for (name, _), found in seconds.items():
+        assert found <= (1800 if name == "sine-paper" else 600)
+
+
+@pytest.mark.parametrize("name", ["sine", "symbols", "symbols-varied", "words"])
+def test_five_seeds_have_the_configuration_of_the_lowest_validation(name):
+    tuning = {
+        json.dumps([config["network"], config.get("lengths"), config.get("corpus")]): result
+        for experiment in ("sine-tuning", "symbols-tuning", "words-tuning")
+        for result in load(experiment)
+        for config in [result.config]
+        if config["kind"] == name.split("-")[0]
+    }
+    tasks = EXPERIMENTS[name].tasks
+    assert len(tasks) >= 5 * len(tuning) or name == "symbols-varied"
+    for task, config in tasks.items():
+        lengths = [60] if name == "symbols-varied" else config.get("lengths")
+        chosen = tuning[json.dumps([config["network"], lengths, config.get("corpus")])]
+        costs, points = chosen["validation"].tolist(), chosen.config["grid"]
+        best = points[costs.index(min(costs))]
+        if "-from-2-" in task:  # another first bias
+            best = best | {"forget_bias": 2.0}
+        assert config | best == config
+        assert config["seed"] != chosen.config["seed"]
+
+
+def test_every_network_is_tuned_alike():
+    for name in ("sine-tuning", "symbols-tuning", "words-tuning"):
+        budgets = {}
+        for config in EXPERIMENTS[name].tasks.values():
+            task = json.dumps([config.get("lengths"), config.get("corpus")])
+            assert len(config["grid"]) == budgets.setdefault(task, len(config["grid"])) <= 12
 
 
 def test_stored_results_name_no_machine():

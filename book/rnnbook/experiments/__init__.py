@@ -1,8 +1,9 @@
 """Stored results of what takes longer than a page may take, and the command that recomputes them.
 
-An experiment is a list of tasks, each with a configuration and a seed. What a task finds is kept in
-a file of its own, with a record of configuration, versions, seconds and a checksum; `load` checks
-it. The command
+An experiment is a list of tasks, each with a configuration and a seed. Networks that are compared
+are tuned alike first, by the experiments ``…-tuning`` (see `rnnbook.experiments.registry`). What a
+task finds is kept in a file of its own, with a record of configuration, versions, seconds of the
+processor and a checksum; `load` checks it. The command
 
 .. code-block:: text
 

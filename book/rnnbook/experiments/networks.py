@@ -1,4 +1,6 @@
-"""The four networks of pages 8 to 10, and how they are trained."""
+"""The four networks of pages 9 to 11, and how they are trained."""
+
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +20,8 @@ NETWORKS = {
 def network(config, input_size):
     """The cell of a configuration, and its projection."""
     cell, project = NETWORKS[config["network"]]
+    if config.get("phi") is not None:
+        project = partial(project, phi=config["phi"])
     return cell(input_size, config["hidden"]), project
 
 
@@ -35,8 +39,19 @@ def generators(config):
     return np.random.default_rng(config["seed"]).spawn(4)
 
 
+def first(params, config, project):
+    """Where training starts: drawn parameters with the forget bias of the configuration."""
+    if config["forget_bias"] is not None and can_have_certificate(config):
+        np.split(params["bias"], 4)[1][:] = config["forget_bias"]
+    return project(params) if project else params
+
+
 def fit(objective, params, config, rng, *, checkpoint, **settings):
-    """`train` with the settings of a configuration, and some twenty checkpoints on the way."""
+    """`train` with the settings of a configuration, and some twenty checkpoints on the way.
+
+    Without ``record_every``, as in tuning, nothing is recorded.
+    """
+    settings["record"] = settings["record"] if config["record_every"] else {}
     return train(
         objective,
         params,
@@ -61,9 +76,9 @@ def summarise(run):
     return arrays | {"epochs": np.array(run.epoch), "diverged": np.array(run.diverged)}
 
 
-def kept(params, dtype=np.float32):
+def kept(params):
     """Arrays of parameters, under the names that they are stored by."""
-    return {f"params/{name}": value.astype(dtype) for name, value in params.items()}
+    return {f"params/{name}": np.float32(value) for name, value in params.items()}
 
 
 def float64(params):

@@ -1,12 +1,20 @@
-"""Which experiments there are."""
+"""Which experiments there are.
 
-from rnnbook.experiments import driven, sine, symbols, words
+A network is tuned on one seed and then trained on five others. The configuration of these is the
+first one of the lowest validation in the stored results of the tuning, as of the package: it is
+read when this module is imported. Without such results there are no tasks.
+"""
+
+from itertools import product
+
+import numpy as np
+
+from rnnbook.experiments import driven, sine, store, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
 KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
-SEEDS = range(5)
-RATES = {("symbols", "oRNN"): {"rate": 0.003}}  # at that of the others it often fails
+SEEDS, TUNING_SEED = range(5), 10
 
 
 def _train(config, checkpoint=None, **options):
@@ -24,68 +32,81 @@ def _analysis_version(config):
     return KINDS_OF_TASKS[config["kind"]].ANALYSIS
 
 
-def _tasks(base, networks=tuple(NETWORKS), seeds=SEEDS, label="", **changes):
-    """One task for each network and seed, named after them and a label for what changes."""
+def _tune(config, checkpoint=None):
+    """The `score` of a network trained at each point of the grid, nothing else."""
+    found = []
+    for number, point in enumerate(config["grid"]):
+        one = config | {"record_every": None} | point
+        path = checkpoint and checkpoint.with_name(f"{checkpoint.name}-{number}")
+        found.append(KINDS_OF_TASKS[config["kind"]].score(one, _train(one, path)[1]))
+    return {name: np.float32([scores[name] for scores in found]) for name in found[0]}, {}
+
+
+def _tasks(base, networks, seed=0, label=""):
+    """One task for each network, named after it, a label and the seed."""
     return {
-        f"{network.replace(' ', '-')}{label}-{seed}": base
-        | {"network": network, "seed": seed}
-        | changes
-        | RATES.get((base["kind"], network), {})
+        f"{network.replace(' ', '-')}{label}-{seed}": base | {"network": network, "seed": seed}
         for network in networks
-        for seed in seeds
     }
 
 
-def _symbols(lengths, networks=tuple(NETWORKS), **changes):
-    """One training for each length; the parameters are kept for the shortest and the longest."""
+def _points(**axes):
+    return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+
+def _grids(base, networks, rates=(0.005, 0.002), biases=(0.0, 2.0, 4.0), label=""):
+    """One task of tuning for each network: as many trainings, over what it can choose."""
+    free = _points(rate=list(rates), forget_bias=list(biases))
+    more = [2 * rates[0], *rates] if len(rates) > 1 else list(rates)
+    grids = {  # of networks that cannot choose that bias
+        "sLSTM certified": _points(rate=more, phi=[0.6, 0.65]),
+        "oRNN": _points(rate=more, hidden=[base["hidden"], 2 * base["hidden"]]),
+    }
+    return {
+        task: config | {"grid": grids.get(config["network"], free)}
+        for task, config in _tasks(base, networks, TUNING_SEED, label).items()
+    }
+
+
+def _tuning(name, tasks):
+    return Experiment(f"{name}-tuning", f"how to train for {name}", tasks, _tune, lambda *_: {})
+
+
+def _tuned(tuning, label="", changes=None, **where):
+    """Five seeds of the configuration that tuning has found, for those of its tasks that fit."""
     tasks = {}
-    for length in lengths:
-        tasks |= _tasks(
-            symbols.CONFIG | changes,
-            networks,
-            label=f"-{length}",
-            lengths=[length],
-            keep_params=length in (60, 200),
-        )
+    for task, config in tuning.tasks.items():
+        fits = all(config[name] in values for name, values in where.items())
+        if not fits or store.status(tuning, task, store.FOLDER)[0] != "stored":
+            continue
+        found = store.read(tuning, task, store.FOLDER)["validation"]
+        best = config | config["grid"][int(np.argmin(found))] | (changes or {})
+        del best["grid"]
+        name = task.rpartition("-")[0] + label
+        tasks |= {f"{name}-{seed}": best | {"seed": seed} for seed in SEEDS}
     return tasks
 
 
-def _driven(sizes, networks=tuple(driven.CELLS), **changes):
-    """One task for each size; it trains at all gains."""
+def _driven(*sizes):
+    """One task for each network, size and seed; it trains at all gains."""
     tasks = {}
-    for size in sizes:
-        tasks |= _tasks(driven.CONFIG | changes, networks, label=f"-{size}", hidden=size)
+    for size, seed in product(sizes, SEEDS):
+        tasks |= _tasks(driven.CONFIG | {"hidden": size}, driven.CELLS, seed, f"-{size}")
     return tasks
 
 
 def _checks():
     """At most 50 updates in float64: their costs are the same on every machine, to rounding."""
     short = {"dtype": "float64", "milestones": [], "transient": 100}
+    sines = sine.CONFIG | short | {"epochs": 20, "free_steps": 300}
+    symbol = symbols.CONFIG | short | {"epochs": 5, "sequences": [500, 100, 100], "starts": 4}
+    drive = driven.CONFIG | short | {"epochs": 2, "gains": [1.0, 2.0], "hidden": 4}
+    word = words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2}
     return (
-        _tasks(
-            sine.CONFIG | short | {"epochs": 20, "free_steps": 300},
-            ("LSTM", "oRNN"),
-            label="-sine",
-            seeds=[0],
-        )
-        | _tasks(
-            symbols.CONFIG | short | {"epochs": 5, "sequences": [500, 100, 100], "starts": 4},
-            ("sLSTM", "sLSTM certified", "oRNN"),
-            label="-symbols",
-            seeds=[0],
-        )
-        | _tasks(
-            words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2},
-            ("LSTM", "oRNN"),
-            label="-words",
-            seeds=[0],
-        )
-        | _tasks(
-            driven.CONFIG | short | {"epochs": 2, "gains": [1.0, 2.0], "hidden": 4},
-            ("tanh", "GRU"),
-            label="-driven",
-            seeds=[0],
-        )
+        _tasks(sines, ("LSTM", "oRNN"), 0, "-sine")
+        | _tasks(symbol, tuple(NETWORKS)[1:], 0, "-symbols")
+        | _tasks(word, ("LSTM", "oRNN"), 0, "-words")
+        | _tasks(drive, ("tanh", "GRU"), 0, "-driven")
     )
 
 
@@ -93,51 +114,69 @@ def _experiment(name, description, tasks, **settings):
     return Experiment(name, description, tasks, _train, _analyse, _analysis_version, **settings)
 
 
+THREE = ("LSTM", "sLSTM", "oRNN")
+SINE = _tuning("sine", _grids(sine.CONFIG, THREE))
+SYMBOLS = _tuning(
+    "symbols",
+    {
+        task: config
+        for length in (60, 100, 200)
+        for task, config in _grids(
+            symbols.CONFIG | {"lengths": [length], "keep_params": length != 100},
+            NETWORKS,
+            label=f"-{length}",
+        ).items()
+    },
+)
+WORDS = _tuning(
+    "words",
+    _grids(words.CONFIG, NETWORKS, (0.01, 0.005))
+    | _grids(words.PYDOC, NETWORKS, (0.005,), (0.0, 2.0), label="-pydoc"),
+)
+LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
+
 EXPERIMENTS = {
     experiment.name: experiment
     for experiment in [
+        SINE,
+        SYMBOLS,
+        WORDS,
         _experiment(
             "sine",
             "sine generation by three networks, and by the LSTM without clipping",
-            _tasks(sine.CONFIG, ("LSTM", "sLSTM", "oRNN"))
-            | _tasks(sine.CONFIG, ("LSTM",), label="-unclipped", clip=None),
+            _tuned(SINE) | _tuned(SINE, "-unclipped", {"clip": None}, network=["LSTM"]),
         ),
         _experiment(
             "sine-paper",
             "sine generation by an LSTM at the paper's own size",
-            _tasks(sine.PAPER, ("LSTM",), seeds=[0]),
+            _tasks(sine.PAPER, ("LSTM",)),
         ),
         _experiment(
             "symbols",
             "symbol classification against the length, by four networks",
-            _symbols((60, 100, 200)),
+            _tuned(SYMBOLS),
         ),
         _experiment(
             "symbols-varied",
             "symbol classification, lengths from 50 to 70 in one training",
-            _tasks(symbols.VARIED, ("LSTM", "sLSTM", "oRNN"))
-            | _tasks(symbols.VARIED, ("LSTM", "sLSTM"), label="-forget-bias", forget_bias=2.0),
-        ),
-        _experiment(
-            "symbols-curriculum",
-            "symbol classification, lengths from 60 to 140 one after the other",
-            _tasks(symbols.CURRICULUM, ("LSTM", "sLSTM", "oRNN")),
+            _tuned(SYMBOLS, "", symbols.VARIED, network=THREE, lengths=[[60]])
+            | _tuned(SYMBOLS, "-from-2", symbols.VARIED | {"forget_bias": 2.0}, **LSTM_AT_60),
         ),
         _experiment(
             "words",
             "word language models of a grammar and of Python's help texts, by four networks",
-            _tasks(words.CONFIG) | _tasks(words.PYDOC, label="-pydoc"),
+            _tuned(WORDS),
         ),
         _experiment(
             "words-wikitext",
             "the same on the smaller parts of WikiText-2, one seed",
-            _tasks(words.WIKITEXT, seeds=[0]),
+            _tasks(words.WIKITEXT, NETWORKS),
             needs="wikitext",
         ),
         _experiment(
             "driven",
             "exponents, slopes and minima of driven networks, before and after 200 updates",
-            _driven((2, 8, 32, 128)),
+            _driven(2, 8, 32, 128),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]

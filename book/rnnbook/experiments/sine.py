@@ -1,9 +1,10 @@
-"""Sine generation (page 8): the orbit diagram of training, and the trained network left alone."""
+"""Sine generation (page 9): the orbit diagram of training, and the trained network left alone."""
 
 import numpy as np
 
 from rnnbook.experiments.networks import (
     can_have_certificate,
+    first,
     fit,
     float64,
     generators,
@@ -34,6 +35,7 @@ CONFIG = {
     "record_every": 20,
     "transient": 1500,
     "free_steps": 6000,
+    "forget_bias": None,  # of the LSTM networks at the start; None: drawn like all others
 }
 PAPER = CONFIG | {
     "hidden": 200,
@@ -64,10 +66,9 @@ def train(config, checkpoint=None):
     dtype = np.dtype(config["dtype"]).type
     cell, project = network(config, 1)
     task = sine_generation(**_settings(config))
-    params = cell.init_params(init_rng, output_size=1, dtype=dtype)
-    params = project(params) if project else params
-    every = range(0, config["epochs"] + 1, config["record_every"])
-    seldom = range(0, config["epochs"] + 1, 5 * config["record_every"])
+    params = first(cell.init_params(init_rng, output_size=1, dtype=dtype), config, project)
+    every = range(config["epochs"] + 1)[:: config["record_every"]]
+    seldom = every[::5]
     starts, inputs = _starts(cell, start_rng), RECORDED[:, np.newaxis]
     record = {
         "orbits": OrbitRecorder(cell, inputs, starts, 40, config["transient"], epochs=every),
@@ -88,9 +89,17 @@ def train(config, checkpoint=None):
     arrays = summarise(trained)
     if config["hidden"] <= 64:
         arrays |= kept(trained.params)
-    with np.errstate(over="ignore"):  # larger outputs become infinite: such an orbit is lost
-        arrays["orbits"] = arrays["orbits"][..., 0].astype(np.float16)
+    if "orbits" in arrays:
+        with np.errstate(over="ignore"):  # larger outputs become infinite: such an orbit is lost
+            arrays["orbits"] = arrays["orbits"][..., 0].astype(np.float16)
     return arrays | {"data": digest(task.inputs, task.targets)}, trained.params
+
+
+def score(config, params):
+    """By what a configuration is chosen: the cost on other frequencies."""
+    *_, rng = generators(config)
+    cell, _ = network(config, 1)
+    return {"validation": sine_generation(rng, **_settings(config)).cost(cell)(params)}
 
 
 def analyse(config, params):

@@ -1,4 +1,4 @@
-"""Symbol classification (page 9): accuracy against the gap, and what holds a content."""
+"""Symbol classification (page 10): accuracy against the gap, and what holds a content."""
 
 from functools import partial
 
@@ -7,6 +7,7 @@ import numpy as np
 from rnnbook.experiments.ends import end_states
 from rnnbook.experiments.networks import (
     can_have_certificate,
+    first,
     fit,
     float64,
     generators,
@@ -27,29 +28,23 @@ BEYOND = (60, 80, 100, 140, 200, 400, 800)  # lengths on which the trained netwo
 CONFIG = {
     "kind": "symbols",
     "hidden": 32,
-    "lengths": [60],  # one after the other: more than one is a curriculum …
-    "varied": False,  # … or all at once
-    "sequences": [1000, 500, 1000],  # of each length, for training, validation and test
+    "lengths": [60],  # of the sequences, all in one training
+    "sequences": [1000, 300, 1000],  # of each length, for training, validation and test
     "batch": 100,
-    "epochs": 100,  # for each length of a curriculum
+    "epochs": 50,
+    "patience": 12,  # epochs without a lower validation after which a training of tuning stops
     "rate": 0.005,
     "factor": 0.3,
-    "milestones": [70],
+    "milestones": [35],
     "clip": 0.25,
     "dtype": "float32",
-    "record_every": 10,
+    "record_every": 5,
     "starts": 32,
     "transient": 2000,
     "forget_bias": None,  # of the LSTM networks at the start; None: drawn like all others
-    "keep_params": False,
-}
-CURRICULUM = CONFIG | {"lengths": [60, 80, 100, 140], "epochs": 60, "milestones": [40]}
-VARIED = CONFIG | {
-    "lengths": [50, 55, 60, 65, 70],
-    "varied": True,
-    "sequences": [200, 100, 500],
     "keep_params": True,
 }
+VARIED = {"lengths": [50, 55, 60, 65, 70], "sequences": [200, 60, 500]}
 
 
 def train(config, checkpoint=None):
@@ -58,36 +53,41 @@ def train(config, checkpoint=None):
     Returns
     -------
     arrays : dict of array
-        ``stages``, the accuracy on the validation part after each length of the curriculum. Of the
-        last stage ``exponents``, as from `ExponentRecorder` under two distractors, and
-        ``certificate``, as from `CertificateRecorder`.
+        ``exponents``, as from `ExponentRecorder` under two distractors, and ``certificate``, as
+        from `CertificateRecorder`.
     params : dict of array
     """
     data_rng, init_rng, train_rng, start_rng = generators(config)
     cell, project = network(config, KINDS + DISTRACTORS)
-    params = _first_params(config, cell, project, init_rng)
-    stages, costs, seen = [], [], []
-    for number, (parts, starts) in enumerate(_stages(config, cell, data_rng, start_rng)):
-        practice, valid, _ = parts
-        trained = fit(
-            Mixture(Sequences(task.cost(cell), batch_size=config["batch"]) for task in practice),
-            params,
-            config,
-            train_rng,
-            checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}-{number}"),
-            project=project,
-            validate=partial(_mean_cost, cell, valid),
-            record=_recorders(config, cell, starts),
-        )
-        params = trained.best_params
-        stages.append(accuracy(cell, params, *valid))
-        costs.append(trained.history["cost"])
-        seen += [digest(task.inputs, task.targets) for tasks in parts for task in tasks]
-    arrays = summarise(trained) | (kept(params) if config["keep_params"] else {})
-    arrays["history/cost"] = np.float32(np.concatenate(costs))
-    arrays["data"] = digest(np.array(seen))
-    arrays["stages"] = np.float32(stages)
-    return arrays, params
+    params = cell.init_params(init_rng, output_size=KINDS**2, dtype=np.dtype(config["dtype"]))
+    practice, valid, test = _parts(config, data_rng)
+    trained = fit(
+        Mixture(Sequences(task.cost(cell), batch_size=config["batch"]) for task in practice),
+        first(params, config, project),
+        config,
+        train_rng,
+        checkpoint=checkpoint,
+        project=project,
+        validate=partial(_mean_cost, cell, valid),
+        patience=None if config["record_every"] else config["patience"],
+        record=_recorders(config, cell, _starts(cell, start_rng)),
+    )
+    arrays = summarise(trained) | (kept(trained.best_params) if config["keep_params"] else {})
+    arrays["data"] = digest(*(task.inputs for task in practice + valid + test))
+    return arrays, trained.best_params
+
+
+def score(config, params):
+    """By what a configuration is chosen: the validation cost; and two accuracies beside it."""
+    data_rng, _, _, rng = generators(config)
+    cell, _ = network(config, KINDS + DISTRACTORS)
+    _, valid, _ = _parts(config, data_rng)
+    far = symbol_classification(rng, length=BEYOND[-1], dtype=config["dtype"])
+    return {
+        "validation": _mean_cost(cell, valid, params),
+        "accuracy": accuracy(cell, params, *valid),
+        "beyond": accuracy(cell, params, far),
+    }
 
 
 def analyse(config, params):
@@ -105,8 +105,8 @@ def analyse(config, params):
     """
     data_rng, _, _, rng = generators(config)
     cell, _ = network(config, KINDS + DISTRACTORS)
-    *_, (last_parts, _) = _stages(config, cell, data_rng, rng)
-    *_, test = last_parts
+    _, _, test = _parts(config, data_rng)
+    _starts(cell, rng)  # those of the recorders come first
     dtype = config["dtype"]
     longer = [symbol_classification(rng, length=length, dtype=dtype) for length in BEYOND]
     arrays = {
@@ -123,24 +123,20 @@ def analyse(config, params):
     return arrays | _under_constant_inputs(cell, params, test[-1], rng, config)
 
 
-def _first_params(config, cell, project, rng):
-    params = cell.init_params(rng, output_size=KINDS**2, dtype=np.dtype(config["dtype"]))
-    if config["forget_bias"] is not None and can_have_certificate(config):
-        np.split(params["bias"], 4)[1][:] = config["forget_bias"]
-    return project(params) if project else params
-
-
-def _stages(config, cell, data_rng, start_rng):
-    """For each stage of the curriculum its parts, a list of tasks each, and starts of orbits."""
-    lengths = config["lengths"]
+def _parts(config, rng):
+    """Lists of tasks, one for each length, for training, validation and test."""
     settings = {"sequences": config["sequences"], "dtype": config["dtype"]}
-    for at_once in [lengths] if config["varied"] else [[length] for length in lengths]:
-        splits = [symbol_splits(data_rng, length=length, **settings) for length in at_once]
-        yield list(zip(*splits, strict=True)), start_rng.normal(size=(2, cell.state_size))
+    splits = [symbol_splits(rng, length=length, **settings) for length in config["lengths"]]
+    return [list(part) for part in zip(*splits, strict=True)]
+
+
+def _starts(cell, rng):
+    """Where the orbits start that are recorded in training."""
+    return rng.normal(size=(2, cell.state_size))
 
 
 def _recorders(config, cell, starts):
-    epochs = range(0, config["epochs"] + 1, config["record_every"])
+    epochs = range(config["epochs"] + 1)[:: config["record_every"]]
     distractors = np.eye(KINDS + DISTRACTORS, dtype=config["dtype"])[-2:]
     record = {"exponents": ExponentRecorder(cell, distractors, starts, 200, 300, epochs[::2])}
     if can_have_certificate(config):

@@ -1,4 +1,4 @@
-"""Predicting words (page 10): perplexity, what a repeated word leads to, how much past is used."""
+"""Predicting words (page 11): perplexity, what a repeated word leads to, how much past is used."""
 
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from rnnbook.experiments.ends import end_states
 from rnnbook.experiments.networks import (
     can_have_certificate,
+    first,
     fit,
     float64,
     generators,
@@ -45,6 +46,7 @@ CONFIG = {
     "starts": 16,
     "transient": 12000,
     "keep_params": True,
+    "forget_bias": None,  # of the LSTM networks at the start; None: drawn like all others
 }
 PYDOC = CONFIG | {
     "corpus": "pydoc",
@@ -81,7 +83,6 @@ def train(config, checkpoint=None, wikitext=None):
         ``exponents``: as from `ExponentRecorder`, under the four most frequent words; ``on_text``,
         shape ``(R, 2)``, the same two numbers along the validation part. ``certificate``: as from
         `CertificateRecorder`, with the largest entry of the embedding as the bound on inputs.
-        Parameters in float16: an analysis of them differs from that of the network by rounding.
     params : dict of array
     """
     _, init_rng, train_rng, start_rng = generators(config)
@@ -90,8 +91,8 @@ def train(config, checkpoint=None, wikitext=None):
     if config["network"] == "sLSTM certified":
         project = partial(_project_all, project)
     params = model.init_params(init_rng, dtype=np.dtype(config["dtype"]).type)
-    params = project(params) if project else params
-    every = range(0, config["epochs"] + 1, config["record_every"])
+    params = first(params, config, project)
+    every = range(config["epochs"] + 1)[:: config["record_every"]]
     starts = _starts(model.cell, start_rng)
     record = {
         "exponents": ExponentRecorder(model.cell, _frequent, starts, 100, 300, epochs=every),
@@ -111,8 +112,14 @@ def train(config, checkpoint=None, wikitext=None):
     )
     arrays = summarise(trained) | {"data": model.corpus.checksum}
     if config["keep_params"]:
-        arrays |= kept(trained.best_params, np.float16)
+        arrays |= kept(trained.best_params)
     return arrays, trained.best_params
+
+
+def score(config, params):
+    """By what a configuration is chosen: the perplexity on the validation part."""
+    model = _model(config, None)
+    return {"validation": model.perplexity(params, part="valid", batch_size=16)}
 
 
 def analyse(config, params, wikitext=None):
