@@ -124,12 +124,12 @@ def _carry(system, state, frame, start, stop, interval):
         if not np.isfinite(states).all():
             raise ValueError(f"the orbit left the finite numbers between steps {begin} and {end}")
         state = states[-1]
-        frame, more = _grow(frame, jacobians, interval)
+        frame, more = grow(frame, jacobians, interval)
         growth += more
     return state, frame, growth
 
 
-def _grow(frame, jacobians, interval):
+def grow(frame, jacobians, interval):
     """Carry a frame through Jacobians ``A_1, …, A_T``; the sum of the logarithms of growth."""
     growth = 0.0
     for k in range(0, len(jacobians), interval):
