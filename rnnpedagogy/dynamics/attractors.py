@@ -57,8 +57,8 @@ def identify_attractors(
 
     - *fixed point* or *cycle* if :math:`d_p / (1 - \rho_p)`, an estimate of the distance that is
       left to the limit, is at most the tolerance; the smallest such ``p`` is the period;
-    - *still moving* if :math:`\lambda_1 < 0`, the distance is larger, and falls: a fixed point on
-      the brink of stability, approached like a power of the time, ends here;
+    - *still moving* if :math:`\lambda_1 < 0` beyond its error, the distance is larger, and falls: a
+      fixed point on the brink of stability, approached like a power of the time, ends here;
     - *closed curve* if :math:`\lambda_1` is zero within its error and :math:`\lambda_2` so negative
       that nearby orbits have stopped approaching it (by a factor of ``e`` in the run, at least),
       :math:`\max_t \|x_{t+k} - x_t\|_\infty` is small against the orbit for some ``k``, and the

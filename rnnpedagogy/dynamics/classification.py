@@ -113,7 +113,7 @@ def _classify_aperiodic(orbit, exponents, error, tolerance, largest_period):
     zero = 3 * error[0] + 0.1 / len(orbit)  # nearby orbits approach by less than a tenth
     scale = tolerance + 2 * spacing(orbit)
     kind, text = "", ""
-    if first < 0:
+    if first < -3 * error[0]:  # or it may be a swing
         growth = first * np.arange(1, largest_period + 1)
         left = last_returns(orbit, largest_period) / -np.expm1(growth)
         p = int(np.argmin(left))

@@ -159,9 +159,8 @@ def find_fixed_points(
     .. math:: (J^\mathsf{T} J + \nu \|r\| I)\,\delta = -J^\mathsf{T} r ,
 
     where ``ν`` grows until ``q`` falls, and stops when only rounding is left. Near a fold, where
-    two fixed points are about to meet, convergence is slower, and a point is known to the square
-    root of rounding (``1e-8``) only; near a cusp to its cube root. ``merge`` has to be larger than
-    that.
+    two fixed points are about to meet, it takes longer, and a point is known to the square root of
+    rounding (``1e-8``) only; near a cusp to its cube root. ``merge`` has to be larger than that.
 
     A small residual is not enough for a fixed point: Newton's steps from there have to be at most
     ``1e-4 (1 + ‖x‖)`` long, and to fall until only rounding is left. Where a gate is saturated,
