@@ -17,7 +17,6 @@ from rnnpedagogy.dynamics import find_fixed_points, orbit_diagram
 
 __all__ = [
     "Table",
-    "draw_band",
     "draw_branch",
     "draw_cobweb",
     "draw_multipliers",
@@ -224,21 +223,6 @@ def explore_bifurcations(family, branches, *, name, values, starts, middle, alt,
         raster=True,
         label=lambda value: f"{value + 0.0:.2f}",  # no minus before a zero
     )
-
-
-def draw_band(axes, x, runs, *, colour, label, style="-"):
-    """Draw the median of several runs as a line, and the band from the smallest to the largest.
-
-    Parameters
-    ----------
-    axes : matplotlib Axes
-    x : array, shape (points,)
-    runs : array, shape (points, runs)
-    colour, label, style : str
-        Of the line.
-    """
-    axes.plot(x, np.median(runs, axis=1), style, color=colour, label=label)
-    axes.fill_between(x, runs.min(axis=1), runs.max(axis=1), color=colour, alpha=0.15, lw=0)
 
 
 def principal_plane(states, sample):

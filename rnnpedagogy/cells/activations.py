@@ -12,7 +12,7 @@ def tanh_into(z, out):
     """``tanh(z)`` into ``out``; of a complex number to first order in the imaginary part.
 
     ``tanh(a + ib) = t + ib(1 − t²) + O(b²)`` with ``t = tanh(a)``: for the complex step, whose
-    imaginary part is below ``1e-20``, this is exact to rounding, while the library's complex tanh
+    imaginary part is below ``1e-8``, this is exact to rounding, while the library's complex tanh
     is not needed.
     """
     if not np.iscomplexobj(z):
