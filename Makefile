@@ -44,7 +44,10 @@ $(VENV)/package: $(VENV)/pins pyproject.toml
 book: setup
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/.doctrees; exit 1; }
 
-serve: book
+serve: setup
+	@$(BIN)/python -c "import socket; socket.create_server(('127.0.0.1', $(PORT))).close()" 2> /dev/null \
+	    || { echo "port $(PORT) is in use; another one: make serve PORT=8001"; exit 1; }
+	$(MAKE) book
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
 test: setup

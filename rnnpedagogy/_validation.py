@@ -244,6 +244,8 @@ def integer_array(name, value, *, shape=None, below=None):
 
 
 def _as_array(name, value):
+    if np.ma.isMA(value) and np.ma.is_masked(value):
+        raise TypeError(f"{name} must have no masked values, got {value!r}")
     try:
         return np.asarray(value)
     except ValueError:

@@ -133,7 +133,7 @@ class Run:
         """
         if length is None:
             step = self.cell.gates * self.state[: self.cell.hidden_size].nbytes
-            length = max(SHORTEST, CACHE // step)
+            length = max(SHORTEST, CACHE // max(step, 1))
         state = self.state
         for k in range(0, len(self.inputs), length):
             segment = slice(k, min(k + length, len(self.inputs)))

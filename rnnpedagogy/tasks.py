@@ -173,6 +173,8 @@ def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
     ValueError
         If two parts share a sequence, which happens only when there are few different ones.
     """
+    if not sequences:
+        raise ValueError("sequences must hold at least one number, got none")
     parts = tuple(
         symbol_classification(own, sequences=size, **settings)
         for own, size in zip(rng.spawn(len(sequences)), sequences, strict=True)

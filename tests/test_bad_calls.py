@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 import pytest
 from rnnbook import figures
-from rnnbook.language import load_corpus
+from rnnbook.language import Grammar, LanguageModel, load_corpus
 from sources import all_modules, reference
 
 from rnnpedagogy.bounds import readout_bounds, step_bounds
@@ -41,13 +41,14 @@ def rng():
 # What is wrong for each kind of argument.
 
 RAGGED = [[1.0, 2.0], [3.0]]
+MASKED = np.ma.masked_array(np.zeros(2), [True, False])
 WRONG = {
     "generator": [None, 0, "seed", 1.5, np.random, object()],
     "cell": [None, "LSTM", 3, Elman, {}, object()],
     "params": [None, "weights", 3, [], {}, {"weight_hh": "large"}, {"nothing": np.ones(2)}],
     "cost": [None, 1.0, "squared error", {}, CELL, object()],
     "system": [None, 3, "a map", np.tanh, {}, object()],
-    "real array": [None, "text", object(), RAGGED, np.array(["a"]), {}, np.nan, 1j],
+    "real array": [None, "text", object(), RAGGED, MASKED, np.array(["a"]), {}, np.nan, 1j],
     "numbers": [None, "text", object(), RAGGED, np.array(["a"]), {}],
     "arrays": [None, "weights", 3, [], {}, {"weight_hh": "large"}],
     "limit": [None, "1", np.nan, -1.0, [1.0, 2.0], 1j, {}, object()],
@@ -65,6 +66,10 @@ WRONG = {
     "mapping": [None, 3, "text", [1], object()],
     "collection": [None, 3, object()],
     "flag": [],
+    "places": [None, "text", object(), RAGGED, np.array([0.5]), {}, [-1], [10**6]],
+    "words": [None, "the end", 3, [1, 2], object()],
+    "order": ["3", -1, 1.5, np.nan, 9, [2], object()],
+    "batch": [None, 3, "text", (np.full((5, 2), -1), np.zeros((5, 2), int)), (1.5, 2), object()],
     "vocabulary": ["3", 0, -1, 1.5, np.nan, [2], object()],
     "dictionary": [None, "weights", 3, []],
     "bound": [None, "1", np.nan, [1.0, 2.0], 1j, {}, object()],
@@ -72,7 +77,7 @@ WRONG = {
     "bounds": [None, 1.0, "tight", {}, object()],
     "bifurcation": [None, 1.0, "fold", {}, object()],
     "pair": [None, 1, "xy", (1,), (0, 1, 2), ("a", "b"), object()],
-    "counts": [None, 3, "text", (0, 1), (1.5,), object()],
+    "counts": [None, 3, "text", (), (0, 1), (1.5,), object()],
     "objectives": [None, 3, [3], object()],
     "optimiser": ["adam", 3, Adam, object()],
     "figure": [None, 3, "figure", object()],
@@ -138,7 +143,9 @@ TORCH = {
     "bias_ih_l0": np.ones(2, np.float32),
     "bias_hh_l0": np.ones(2, np.float32),
 }
-CORPUS = load_corpus("grammar", vocabulary=50)
+CORPUS, GRAMMAR = load_corpus("grammar", vocabulary=50), Grammar()
+MODEL = LanguageModel(Elman(4, 5), CORPUS, batch_size=2, length=5)
+MODEL_PARAMS = MODEL.init_params(rng())
 RECORDER = {
     "cell": CELL,
     "inputs": (np.zeros((1, 2)), "numbers"),
@@ -380,7 +387,7 @@ def calls():
                 "values": ([1, 2], "collection"),
                 "alt": (lambda x: "Four words at least.", "callable"),
                 "label": (str, "callable"),
-                "start": None,
+                "start": (None, "choice"),
             },
             "panel": {
                 "draw": lambda x: figures.figure()[0],
@@ -411,7 +418,7 @@ def calls():
         "rnnbook.experiments": {
             "load": {"name": "sine", "folder": None},
             "results_folder": {"folder": None},
-            "network": {"config": ({"network": "LSTM", "hidden": 3}, "mapping"), "input_size": 2},
+            "network": {"config": ({"network": "LSTM", "hidden": 3}, "mapping"), "input_size": (2, "steps")},
         },
     }
 
@@ -420,6 +427,32 @@ METHODS = {
     "Cost.__call__": (COST, "__call__", {"params": PARAMS}),
     "Cost.step_by_step": (COST, "step_by_step", {"params": (PARAMS, "dictionary")}),
     "Cell.init_params": (CELL, "init_params", {"rng": rng(), "output_size": (1, "count")}),
+    "Corpus.decode": (CORPUS, "decode", {"indices": (np.arange(3), "places")}),
+    "Corpus.encode": (CORPUS, "encode", {"words": (["the"], "words")}),
+    "Corpus.streams": (CORPUS, "streams", {"part": ("train", "choice"), "batch_size": 2}),
+    "Grammar.sample": (GRAMMAR, "sample", {"rng": rng(), "length": 5}),
+    "Grammar.conditional_entropy": (GRAMMAR, "conditional_entropy", {"order": (1, "order")}),
+    "LanguageModel.init_params": (MODEL, "init_params", {"rng": rng()}),
+    "LanguageModel.gradient": (
+        MODEL,
+        "gradient",
+        {
+            "params": (MODEL_PARAMS, "dictionary"),
+            "batch": ((np.zeros((5, 2), int), np.zeros((5, 2), int)), "batch"),
+            "state": (None, "flag"),
+            "rng": rng(),
+        },
+    ),
+    "LanguageModel.perplexity": (
+        MODEL,
+        "perplexity",
+        {"params": (MODEL_PARAMS, "dictionary"), "part": ("valid", "choice"), "batch_size": 8},
+    ),
+    "LanguageModel.generate": (
+        MODEL,
+        "generate",
+        {"params": (MODEL_PARAMS, "dictionary"), "rng": rng(), "length": 3},
+    ),
     "Certificate.distance": (
         contraction_certificate(LSTM_PARAMS),
         "distance",

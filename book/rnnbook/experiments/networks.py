@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from rnnpedagogy._validation import choice, parameters, takes
 from rnnpedagogy.cells import LSTM
 from rnnpedagogy.orthogonal import OrthogonalRNN
 from rnnpedagogy.stability import project_contracting_lstm, project_stable_lstm
@@ -17,9 +18,10 @@ NETWORKS = {
 }
 
 
+@takes(config=parameters)
 def network(config, input_size):
     """The cell of a configuration, and its projection."""
-    cell, project = NETWORKS[config["network"]]
+    cell, project = NETWORKS[choice("config['network']", config.get("network"), tuple(NETWORKS))]
     if config.get("phi") is not None:
         project = partial(project, phi=config["phi"])
     return cell(input_size, config["hidden"]), project
@@ -51,7 +53,8 @@ def fit(objective, params, config, rng, *, checkpoint, **settings):
 
     Without ``record_every``, as in tuning, nothing is recorded.
     """
-    settings["record"] = settings["record"] if config["record_every"] else {}
+    if not config.get("record_every"):
+        settings["record"] = None
     return train(
         objective,
         params,

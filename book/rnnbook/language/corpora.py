@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnbook.language.grammar import END, Grammar
-from rnnpedagogy._validation import a_path, choice, positive_integer, takes
+from rnnpedagogy._validation import a_path, choice, integer_array, positive_integer, takes
 
 UNKNOWN = "<unk>"
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -80,10 +81,13 @@ class Corpus:
         """Places of words in the vocabulary; that of ``"<unk>"`` for those that are not in it."""
         if isinstance(words, str):
             raise TypeError(f"words must be a list of words, got the text {words!r}: split it")
+        if not isinstance(words, Iterable) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"words must be texts, got {words!r}")
         return _encode(words, self.vocabulary)
 
     def decode(self, indices):
         """The text with these places in the vocabulary, one line up to each ``"<eos>"``."""
+        indices = integer_array("indices", indices, shape=("N",), below=len(self.vocabulary))
         text = " ".join(self.vocabulary[k] for k in indices)
         return re.sub(f" ?{END} ?", "\n", text)
 
@@ -151,7 +155,7 @@ def corpus_of(parts, vocabulary):
 
 def _encode(words, vocabulary):
     place = {word: k for k, word in enumerate(vocabulary)}
-    return np.array([place.get(word, place[UNKNOWN]) for word in words])
+    return np.array([place.get(word, place[UNKNOWN]) for word in words], int)
 
 
 def _grammar_text():

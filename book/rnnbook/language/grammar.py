@@ -6,13 +6,15 @@ number and in kind: people sing, boats sink, farmers build what horses only foll
 verb, one has to remember the subjects that still wait for theirs, the last one first.
 """
 
+import math
 from bisect import bisect
 
 import numpy as np
 
-from rnnpedagogy._validation import integer_array, positive_integer
+from rnnpedagogy._validation import integer_array, positive_integer, takes
 
 END = "<eos>"
+LARGEST_TABLE = 10**8  # numbers: of contexts, words and states
 NUMBERS = ("singular", "plural")
 DETERMINERS = {"the": 0.5, "a": 0.15, "every": 0.1, "some": 0.15, "all": 0.1}
 NUMBER_OF = {"a": "singular", "every": "singular", "some": "plural", "all": "plural"}
@@ -157,8 +159,14 @@ class Grammar:
         """
         order = positive_integer("order", order, minimum=0)
         contexts = self.stationary[np.newaxis]  # of each context, joint with each state after it
-        for _ in range(order):
-            longer = np.zeros((len(contexts), len(self.words), len(self.states)))
+        for k in range(order):
+            shape = len(contexts), len(self.words), len(self.states)
+            if (size := math.prod(shape)) > LARGEST_TABLE:
+                raise ValueError(
+                    f"order must be at most {k} for this grammar, got {order}: the next table has "
+                    f"{size:.0e} numbers"
+                )
+            longer = np.zeros(shape)
             for s, w in np.argwhere(self.probabilities):
                 longer[:, w, self.successors[s, w]] += contexts[:, s] * self.probabilities[s, w]
             contexts = longer.reshape(-1, len(self.states))
@@ -167,6 +175,7 @@ class Grammar:
         share = joint.sum(axis=1, keepdims=True)
         return float(share[:, 0] @ _entropy(joint / share))
 
+    @takes
     def sample(self, rng, length):
         """Draw words from the start of a sentence on.
 

@@ -8,7 +8,9 @@ from rnnbook.language.corpora import Corpus
 from rnnpedagogy._validation import (
     an_instance,
     fraction,
+    integer_array,
     non_negative,
+    pair_of,
     positive_integer,
     real_array,
     takes,
@@ -64,6 +66,7 @@ class LanguageModel:
         self.dropout = fraction("dropout", dropout)
         self._train = corpus.streams("train", self.batch_size)
 
+    @takes
     def init_params(self, rng, *, dtype=np.float32):
         """Parameters of the cell and its readout, and ``embedding``, uniform on ``[−0.1, 0.1]``.
 
@@ -98,6 +101,7 @@ class LanguageModel:
         for k in range(0, len(words), self.length):
             yield before[k : k + self.length], words[k : k + self.length]
 
+    @takes(batch=pair_of(integer_array))
     def gradient(self, params, batch, state, rng):
         """Cost of a segment in nats per word, and its gradient.
 
@@ -117,6 +121,8 @@ class LanguageModel:
         Gradient
         """
         before, words = batch
+        size = len(self.corpus.vocabulary)
+        before = integer_array("batch", before, shape=("T", "B"), below=size)
         embedding, network = self.split(params)
         drop_inputs = self._factors(rng, (*before.shape, self.cell.input_size), embedding.dtype)
         drop_hidden = self._factors(rng, self.cell.hidden_size, embedding.dtype)
@@ -143,6 +149,7 @@ class LanguageModel:
         settings = f"{self.batch_size} {self.length} {self.dropout}"
         return f"LanguageModel {self.cell!r} {corpus} {settings}"
 
+    @takes
     def perplexity(self, params, part="test", *, batch_size=1):
         """``exp`` of the mean cost in nats per word over a part of the corpus, without dropout.
 
@@ -165,6 +172,7 @@ class LanguageModel:
         cost = Cost(self.cell, embedding[before], words, loss="cross-entropy")
         return float(np.exp(float(cost(network))))  # in float32 it may overflow
 
+    @takes
     def generate(self, params, rng, length, *, temperature=1.0, start=("<eos>",)):
         """Draw words one after the other, each from the probabilities given all before it.
 
