@@ -418,7 +418,10 @@ def calls():
         "rnnbook.experiments": {
             "load": {"name": "sine", "folder": None},
             "results_folder": {"folder": None},
-            "network": {"config": ({"network": "LSTM", "hidden": 3}, "mapping"), "input_size": (2, "steps")},
+            "network": {
+                "config": ({"network": "LSTM", "hidden": 3}, "mapping"),
+                "input_size": (2, "steps"),
+            },
         },
     }
 

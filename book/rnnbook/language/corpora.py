@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from rnnbook.language.grammar import END, Grammar
-from rnnpedagogy._validation import a_path, choice, integer_array, positive_integer, takes
+from rnnpedagogy._validation import (
+    a_collection,
+    a_path,
+    choice,
+    integer_array,
+    positive_integer,
+    takes,
+)
 
 UNKNOWN = "<unk>"
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -77,12 +83,11 @@ class Corpus:
         pair = self.before(words)[:used], words[:used]
         return tuple(array.reshape(B, -1).T for array in pair)
 
+    @takes(words=a_collection)
     def encode(self, words):
         """Places of words in the vocabulary; that of ``"<unk>"`` for those that are not in it."""
-        if isinstance(words, str):
-            raise TypeError(f"words must be a list of words, got the text {words!r}: split it")
-        if not isinstance(words, Iterable) or not all(isinstance(word, str) for word in words):
-            raise TypeError(f"words must be texts, got {words!r}")
+        if not all(isinstance(word, str) for word in words):
+            raise TypeError(f"words must be a list of words, got {words!r}")
         return _encode(words, self.vocabulary)
 
     def decode(self, indices):

@@ -161,11 +161,8 @@ class Grammar:
         contexts = self.stationary[np.newaxis]  # of each context, joint with each state after it
         for k in range(order):
             shape = len(contexts), len(self.words), len(self.states)
-            if (size := math.prod(shape)) > LARGEST_TABLE:
-                raise ValueError(
-                    f"order must be at most {k} for this grammar, got {order}: the next table has "
-                    f"{size:.0e} numbers"
-                )
+            if math.prod(shape) > LARGEST_TABLE:
+                raise ValueError(f"order must be at most {k} for this grammar, got {order}")
             longer = np.zeros(shape)
             for s, w in np.argwhere(self.probabilities):
                 longer[:, w, self.successors[s, w]] += contexts[:, s] * self.probabilities[s, w]
