@@ -286,6 +286,8 @@ KINDS = {
     natural_number: "epochs rounds transient",
     non_negative: "eps factor input_bound merge slow span tolerance total_variation",
     positive: "clip distance safety",
+    fraction: "dropout",
+    a_collection: "words",
     generator: "rng",
     float_type: "dtype",
     a_cell: "cell",

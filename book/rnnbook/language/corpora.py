@@ -9,14 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnbook.language.grammar import END, Grammar
-from rnnpedagogy._validation import (
-    a_collection,
-    a_path,
-    choice,
-    integer_array,
-    positive_integer,
-    takes,
-)
+from rnnpedagogy._validation import a_path, choice, integer_array, positive_integer, takes
 
 UNKNOWN = "<unk>"
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -83,7 +76,7 @@ class Corpus:
         pair = self.before(words)[:used], words[:used]
         return tuple(array.reshape(B, -1).T for array in pair)
 
-    @takes(words=a_collection)
+    @takes
     def encode(self, words):
         """Places of words in the vocabulary; that of ``"<unk>"`` for those that are not in it."""
         if not all(isinstance(word, str) for word in words):

@@ -7,11 +7,9 @@ import numpy as np
 from rnnbook.language.corpora import Corpus
 from rnnpedagogy._validation import (
     an_instance,
-    fraction,
     integer_array,
     non_negative,
     pair_of,
-    positive_integer,
     real_array,
     takes,
 )
@@ -61,9 +59,7 @@ class LanguageModel:
     @takes(corpus=an_instance(Corpus))
     def __init__(self, cell, corpus, *, batch_size=32, length=35, dropout=0.3):
         self.cell, self.corpus = cell, corpus
-        self.batch_size = positive_integer("batch_size", batch_size)
-        self.length = positive_integer("length", length)
-        self.dropout = fraction("dropout", dropout)
+        self.batch_size, self.length, self.dropout = batch_size, length, dropout
         self._train = corpus.streams("train", self.batch_size)
 
     @takes
@@ -196,7 +192,6 @@ class LanguageModel:
             To be read with ``corpus.decode``.
         """
         temperature = non_negative("temperature", temperature)
-        length = positive_integer("length", length)
         embedding, network = self.split(params)
         network, _ = self.cell.check_params(network)
         begin = self.corpus.encode(start)
