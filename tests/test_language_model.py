@@ -207,7 +207,7 @@ def test_bad_arguments_are_named(corpus):
             LanguageModel(cell, corpus, batch_size=1, dropout=dropout)
     model, params = model_of(corpus, batch_size=1)
     rng = np.random.default_rng(0)
-    with pytest.raises(TypeError, match="words must be a list of words, got the text 'the end'"):
+    with pytest.raises(TypeError, match="words must be a collection, got 'the end'"):
         model.generate(params, rng, 3, start="the end")
     _, network = model.split(params)
     with pytest.raises(ValueError, match="params must include 'embedding', got"):
