@@ -1,6 +1,7 @@
 """One map over tasks, on one core, on several, or on a Dask cluster."""
 
 import time
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from rnnbook._environment import ENVIRONMENT
@@ -105,12 +106,16 @@ def _map(work, jobs, dask):
                 left[client.submit(_perform, *work[task], pure=False)] = task
             try:
                 finished = wait(list(left), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
+                errors = {future: future.exception(timeout=ANSWER) for future in finished}
+            except CancelledError:
+                raise SweepError(
+                    f"the scheduler is gone, before {', '.join(left.values())}"
+                ) from None
             except TimeoutError:
                 if client.status != "running" or not client.scheduler_info()["workers"]:
                     raise SweepError(f"no worker left for {', '.join(left.values())}") from None
                 continue
-            for future in finished:
-                error = future.exception(timeout=ANSWER)
+            for future, error in errors.items():
                 yield left.pop(future), None if error else future.result(), error
 
 
