@@ -29,7 +29,7 @@ def having(methods, what):
 
 a_cell = having("step param_shapes check_params", "a cell, such as LSTM(2, 8)")
 a_cost = having("cell step_by_step check_params", "a Cost")
-a_system = having("run linearise", "a system, such as a Map or a CellMap")
+a_system = having("linearise", "a system, such as a Map or a CellMap")
 an_objective = having("batches gradient", "an objective, such as Sequences(cost)")
 an_optimiser = having("init update", "an optimiser, such as Adam()")
 

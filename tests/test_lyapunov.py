@@ -299,9 +299,9 @@ def test_bad_settings_are_named(settings, message):
 )
 def test_bad_data_are_named(inputs, state, error, message):
     cell = Elman(2, 3)
-    system = CellMap(cell, draw_params(cell, np.random.default_rng(0)), inputs)
+    params = draw_params(cell, np.random.default_rng(0))
     with pytest.raises(error, match=message):
-        lyapunov_spectrum(system, state, steps=20)
+        lyapunov_spectrum(CellMap(cell, params, inputs), state, steps=20)
 
 
 def test_an_orbit_that_leaves_the_finite_numbers_is_reported():
