@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 HTML = Path(__file__).parents[2] / "_build" / "html"
 FILES = {
@@ -187,10 +187,8 @@ def test_every_slider_moves_by_keyboard_and_by_mouse(opened, name):
         control.click(position={"x": 4, "y": control.bounding_box()["height"] / 2})
         assert seen() == first
         said = slider.locator(".rnn-said")
-        page.wait_for_timeout(800)
-        assert said.inner_text() == slider.locator(".rnn-frame:visible svg").get_attribute(
-            "aria-label"
-        )
+        shown = slider.locator(".rnn-frame:visible svg").get_attribute("aria-label")
+        expect(said).to_have_text(shown, timeout=20_000)  # once the slider rests
 
 
 def test_without_scripts_a_slider_is_a_figure(opened):
