@@ -15,4 +15,10 @@ def setup(app):
     """Register all parts with Sphinx."""
     for part in (execution, parallel, claims, excerpts, links, site):
         part.setup(app)
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
+    # Another `env_version` makes Sphinx forget what an older one has noted of the pages.
+    return {
+        "version": "1",
+        "env_version": 2,
+        "parallel_read_safe": False,
+        "parallel_write_safe": True,
+    }

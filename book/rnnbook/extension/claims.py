@@ -30,6 +30,7 @@ class ClaimsDirective(SphinxDirective):
 
     def run(self):
         """Leave a place for the list."""
+        written_anew(self.env).add(self.env.docname)
         return [ClaimsNode()]
 
 
@@ -55,19 +56,17 @@ def remember(app, doctree):
     boxes = "".join(node.astext() for node in doctree.findall(nodes.raw))
     found = re.findall(r'<div class="rnn-record"[^>]* data-record="([^"]*)"', boxes)
     records_of(app.env)[app.env.docname] = [json.loads(html.unescape(text)) for text in found]
-    if any(doctree.findall(ClaimsNode)):
-        pages_with_list(app.env).add(app.env.docname)
 
 
 def forget(app, env, page):
     """Drop a page that is removed or about to be read again."""
     records_of(env).pop(page, None)
-    pages_with_list(env).discard(page)
+    written_anew(env).discard(page)
 
 
-def pages_with_list(env):
-    """Get the pages that have a list of claims."""
-    return env.__dict__.setdefault("rnnbook_lists", set())
+def written_anew(env):
+    """Get the pages that every build writes: what they show of others may have changed."""
+    return env.__dict__.setdefault("rnnbook_anew", set())
 
 
 def order(identifier):
@@ -150,8 +149,8 @@ def item(app, page, where, record):
 
 
 def outdated(app, env, added, changed, removed):
-    """Write the page anew in every build: a notebook or the list may have changed."""
-    return [page for page in pages_with_list(env) if page in env.found_docs]
+    """Write these pages again, whatever has changed."""
+    return [page for page in written_anew(env) if page in env.found_docs]
 
 
 def setup(app):

@@ -7,6 +7,8 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from rnnbook.extension.claims import written_anew
+
 __all__ = ["setup"]
 
 log = logging.getLogger(__name__)
@@ -24,13 +26,8 @@ class ExcerptDirective(SphinxDirective):
     def run(self):
         """Leave a place for the figure."""
         page, name = self.arguments
-        pages_with_excerpts(self.env).add(self.env.docname)
+        written_anew(self.env).add(self.env.docname)
         return [ExcerptNode(page=page, name=name, line=self.lineno)]
-
-
-def pages_with_excerpts(env):
-    """Get the pages that show figures of others."""
-    return env.__dict__.setdefault("rnnbook_excerpts", set())
 
 
 def fill(app, doctree, page):
@@ -59,20 +56,8 @@ def drawn(env, page, name):
     return [node for node in outputs if "<figure" in node.astext()]
 
 
-def outdated(app, env, added, changed, removed):
-    """Write these pages anew in every build: a figure may have changed."""
-    return [page for page in pages_with_excerpts(env) if page in env.found_docs]
-
-
-def forget(app, env, page):
-    """Drop a page that is removed or about to be read again."""
-    pages_with_excerpts(env).discard(page)
-
-
 def setup(app):
     """Register with Sphinx."""
     app.add_node(ExcerptNode)
     app.add_directive("excerpt", ExcerptDirective)
-    app.connect("env-purge-doc", forget)
-    app.connect("env-get-outdated", outdated)
     app.connect("doctree-resolved", fill)
