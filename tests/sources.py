@@ -182,6 +182,11 @@ def notebook_code(path):
     """The code of a notebook as one tree, without magic commands."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return parsed(code)
+
+
+def parsed(code):
+    """Parse the code of a cell, without IPython's own lines."""
     return ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE))
 
 

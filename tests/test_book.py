@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 from rnnbook.extension.execution import fingerprint
 from rnnbook.extension.parallel import cores, longest_first
+from sources import parsed
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -36,7 +37,7 @@ def called(node, name):
 
 def displayed(cell):
     """The nodes of a cell whose value a reader sees: the last expression, and what is displayed."""
-    tree = ast.parse(re.sub(r"^\s*[%!].*$", "", cell, flags=re.MULTILINE))
+    tree = parsed(cell)
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         yield from _parts(tree.body[-1].value)
     for node in ast.walk(tree):

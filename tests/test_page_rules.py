@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rnnbook.source import show_source
+from sources import parsed
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -76,7 +77,7 @@ def count(line):
 def said(code):
     """Words in the texts that a cell prints or displays."""
     total = 0
-    for node in ast.walk(tree(code)):
+    for node in ast.walk(parsed(code)):
         name = isinstance(node, ast.Call) and getattr(
             node.func, "id", getattr(node.func, "attr", "")
         )
@@ -105,17 +106,12 @@ def source_lines(code, page):
 def imported(page):
     """What a page imports from our packages, by name."""
     found = {}
-    for node in ast.walk(tree(page)):
+    for node in ast.walk(parsed(page)):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("rnn"):
             names = [alias.name for alias in node.names]
             module = __import__(node.module, fromlist=names)
             found |= {name: getattr(module, name) for name in names}
     return found
-
-
-def tree(code):
-    """Parse the code of a cell, without IPython's own lines."""
-    return ast.parse(re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE))
 
 
 @cache
@@ -141,7 +137,7 @@ def sizes(path):
 
 def open_claims(code):
     """How many lines of claims a cell shows: `together` makes one of several checks."""
-    nodes = list(ast.walk(tree(code)))
+    nodes = list(ast.walk(parsed(code)))
 
     def name(node):
         return isinstance(node, ast.Call) and getattr(node.func, "id", "")
