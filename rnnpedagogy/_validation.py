@@ -125,11 +125,8 @@ def float_array(name, value):
 
 def finite(name, value, *, above=-np.inf):
     """Return ``value`` as a float, or raise if it is not one finite number above ``above``."""
-    array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "fiu" or not above < array < np.inf:
-        least = "" if above == -np.inf else f" above {above}"
-        raise ValueError(f"{name} must be a finite number{least}, got {value!r}")
-    return float(array)
+    least = "" if above == -np.inf else f" above {above}"
+    return _number(name, value, lambda x: above < x < np.inf, f"a finite number{least}")
 
 
 def array_or_function(name, value):
@@ -139,9 +136,13 @@ def array_or_function(name, value):
 
 def real_number(name, value):
     """Return ``value`` as a float, or raise if it is not one number; infinite ones are allowed."""
+    return _number(name, value, lambda x: not np.isnan(x), "a number")
+
+
+def _number(name, value, allowed, what):
     array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "fiu" or np.isnan(array):
-        raise ValueError(f"{name} must be a number, got {value!r}")
+    if array.ndim or array.dtype.kind not in "fiu" or not allowed(array):
+        raise ValueError(f"{name} must be {what}, got {value!r}")
     return float(array)
 
 
@@ -160,10 +161,7 @@ def positive_integer(name, value, *, minimum=1):
 
 def non_negative(name, value):
     """Return ``value`` as a float, or raise if it is not a finite number of at least zero."""
-    array = np.asarray(value)
-    if array.ndim or array.dtype.kind not in "fiu" or not 0 <= array < np.inf:
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-    return float(array)
+    return _number(name, value, lambda x: 0 <= x < np.inf, "a finite number of at least 0")
 
 
 def fraction(name, value):
