@@ -8,6 +8,12 @@ from rnnbook.language.corpora import Corpus
 from rnnpedagogy._validation import an_instance, integer_array, positive_integer, takes
 
 
+def _discount(counts):
+    """``n_1 / (n_1 + 2 n_2)``, from how many counts are one and two; ½ where none is one."""
+    once, twice = (sum(count == k for count in counts) for k in (1, 2))
+    return once / (once + 2 * twice) if once else 0.5
+
+
 class Unigram:
     r"""Single words, whatever came before: :math:`p(w) = (c_w + 1) / (N + |V|)`.
 
@@ -71,8 +77,7 @@ class Bigram(Unigram):
         size = len(self.single)
         before = corpus.before(corpus.train)
         self.pairs, self.counts = np.unique(before * size + corpus.train, return_counts=True)
-        once, twice = (np.count_nonzero(self.counts == k) for k in (1, 2))
-        self.discount = once / (once + 2 * twice) if once else 0.5
+        self.discount = _discount(self.counts.tolist())
         self.occurrences = np.bincount(before, minlength=size)
         self.followers = np.bincount(self.pairs // size, minlength=size)
 
@@ -132,8 +137,7 @@ class KneserNey:
             after = defaultdict(dict)
             for gram, count in counts.items():
                 after[gram[:-1]][gram[-1]] = count
-            once, twice = (sum(count == k for count in counts.values()) for k in (1, 2))
-            self.discounts.insert(0, once / (once + 2 * twice) if once else 0.5)
+            self.discounts.insert(0, _discount(counts.values()))
             self._after.insert(0, {h: (sum(c.values()), c) for h, c in after.items()})
             counts = Counter(gram[1:] for gram in counts)
 
