@@ -54,13 +54,13 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 test-slow: setup
 	$(BIN)/pytest -m slow
 
 test-pages: book
-	$(BIN)/pytest -m pages tests/pages
+	$(BIN)/pytest -m pages --numprocesses auto tests/pages
 
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir notebooks
