@@ -252,16 +252,21 @@ def _minimise(function, s, iterations):
     return s, found
 
 
-def _within(params, phi, rate, input_bound, factor):
+def _within(params, phi, rate, input_bound, *, soft):
     """Recurrent weights that contract at a rate, and the largest forget bias that goes with them.
 
-    ``phi`` bounds the forget gates, unit by unit; ``factor`` is of the room and of what is used.
+    ``phi`` bounds the forget gates, unit by unit. A row that uses ``a`` of its room ``r`` is scaled
+    by ``r/(r + a)``, or by ``min(1, r/a)`` if it is not ``soft``.
     """
+
+    def factor(room, used):
+        return (room / (room + used if soft else np.maximum(room, used)))[..., np.newaxis]
+
     i, f, g, o = anp.split(params["weight_hh"], 4, axis=-2)
     from_input = anp.split(params["weight_ih"], 4, axis=-2)[1]
     used = (_sums(i) + _sums(f) / (1 - phi)) / 4 + _sums(g)
-    scale = factor(SHARE * (rate - phi), used)[..., np.newaxis]
-    scale_o = factor((1 - SHARE) * rate, _sums(o) / 4)[..., np.newaxis]
+    scale = factor(SHARE * (rate - phi), used)
+    scale_o = factor((1 - SHARE) * rate, _sums(o) / 4)
     weights = anp.concatenate([scale * i, scale * f, scale * g, scale_o * o], axis=-2)
     taken = _sums(scale * f) + input_bound * _sums(from_input)
     return weights, anp.log(phi / (1 - phi)) - taken
@@ -307,9 +312,7 @@ class ContractingLSTM(LSTM):
         """The parameters of the `LSTM` that this is, without the readout's."""
         i, f, g, o = anp.split(params["bias"], 4, axis=-1)
         phi = self.rate * sigmoid(f)
-        weights, largest = _within(
-            params, phi, self.rate, self.input_bound, lambda r, a: r / (r + a)
-        )
+        weights, largest = _within(params, phi, self.rate, self.input_bound, soft=True)
         bias = anp.concatenate([i, largest, g, o], axis=-1)
         return traced_dict({"weight_ih": params["weight_ih"], "weight_hh": weights, "bias": bias})
 
@@ -328,10 +331,11 @@ def _a_rate(name, value, largest=1.0):
 
 
 @takes(rate=_a_rate)
-def project_to_rate(params, *, rate, phi, input_bound=1.0):
+def project_to_rate(params, *, rate, phi, input_bound=1.0, nearest=True):
     r"""Put an LSTM's parameters into the region of a `ContractingLSTM`, those inside stay.
 
-    Forget biases are lowered until no forget gate exceeds ``φ``. Then the rows of
+    No forget gate may exceed ``φ``: unit by unit, :math:`(b_f, W_{uf})` goes to the nearest point
+    at which :math:`b_f + \bar u \|W_{uf}\|` leaves room for that. Then the rows of
     :math:`W_i, W_f, W_g` are scaled by ``min(1, r/a)`` and those of :math:`W_o` accordingly, with
     ``r`` and ``a`` as for `ContractingLSTM`, which has the same region but for this common ``φ``.
 
@@ -345,6 +349,8 @@ def project_to_rate(params, *, rate, phi, input_bound=1.0):
         Largest ``φ``, between 0 and the rate.
     input_bound : float
         ``ū ≥ |u|`` for every entry of every input.
+    nearest : bool
+        Otherwise the bias alone is lowered, as by `project_contracting_lstm`.
 
     Returns
     -------
@@ -352,19 +358,21 @@ def project_to_rate(params, *, rate, phi, input_bound=1.0):
     """
     phi = _a_rate("phi", phi, rate)
     W_hh, W_ih, bias = _by_gate(params)
-    reach = _sums(W_hh["f"]) + input_bound * _sums(W_ih["f"]) + bias["f"]
-    own = sigmoid(reach)
-    weights, largest = _within(
-        params, np.minimum(own, phi), rate, input_bound, lambda r, a: r / np.maximum(r, a)
-    )
-    bias["f"] = np.where(own > phi, np.minimum(bias["f"], largest), bias["f"])
-    dtype = weights.dtype
-    return dict(params) | {"weight_hh": weights, "bias": _join(bias, -1).astype(dtype)}
+    dtype, sizes = bias["f"].dtype, np.abs(W_ih["f"])
+    own = sigmoid(_sums(W_hh["f"]) + input_bound * _sums(sizes) + bias["f"])
+    weights, largest = _within(params, np.minimum(own, phi), rate, input_bound, soft=False)
+    excess = np.where(own > phi, np.maximum(bias["f"] - largest, 0), 0)
+    if nearest:  # the excess t + ū Σ min(|W|, ū t) is a minimum over how many entries vanish
+        gone = np.cumsum(np.sort(np.pad(sizes, [(0, 0)] * (sizes.ndim - 1) + [(1, 0)])), axis=-1)
+        left = np.arange(sizes.shape[-1], -1, -1)
+        t = (excess[..., np.newaxis] - input_bound * gone) / (1 + input_bound**2 * left)
+        excess = np.maximum(t.max(axis=-1), 0)
+        shrunk = np.maximum(sizes - input_bound * excess[..., np.newaxis], 0)
+        W_ih["f"] = np.copysign(shrunk, W_ih["f"]).astype(dtype)
+    bias["f"] = (bias["f"] - excess).astype(dtype)
+    new = {"weight_ih": _join(W_ih, -2), "weight_hh": weights, "bias": _join(bias, -1)}
+    return dict(params) | new
 
 
-_BOUNDS = {
-    Elman: _elman_bounds,
-    LSTM: _lstm_bounds,
-    ContractingLSTM: _lstm_bounds,
-    GRU: _gru_bounds,
-}
+_BOUNDS = {Elman: _elman_bounds, GRU: _gru_bounds}
+_BOUNDS |= dict.fromkeys((LSTM, ContractingLSTM), _lstm_bounds)

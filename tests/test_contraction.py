@@ -278,6 +278,29 @@ def test_what_is_projected_contracts_and_stays(dtype, size):
         np.testing.assert_array_equal(inside[name], small[name])
 
 
+@pytest.mark.parametrize("bound", [0.0, 0.5, 1.0, 2.0])
+def test_forget_bias_and_input_weights_go_to_the_nearest_point(bound):
+    rng = np.random.default_rng(0)
+    params = {k: np.zeros(s) for k, s in LSTM(3, 1).param_shapes().items()}
+    params["weight_ih"][1], params["bias"][1] = [1.0, -0.3, 0.02], 2.0
+    settings = {"rate": 0.9, "phi": 0.8, "input_bound": bound}
+    found = project_to_rate(params, **settings)
+    before, after = (np.append(one["weight_ih"][1], one["bias"][1]) for one in (params, found))
+    room = np.log(0.8 / 0.2)
+
+    def used(points):
+        return points[..., 3] + bound * np.abs(points[..., :3]).sum(axis=-1)
+
+    np.testing.assert_allclose(used(after), room, rtol=1e-12)
+    others = after + np.exp(rng.uniform(-8, 0, (20000, 1))) * rng.normal(size=(20000, 4))
+    others[:, 3] -= np.maximum(used(others) - room, 0)  # admissible
+    nearest = np.linalg.norm(others - before, axis=1).min()
+    assert np.linalg.norm(after - before) <= nearest
+    lowered = project_to_rate(params, **settings, nearest=False)
+    np.testing.assert_array_equal(lowered["weight_ih"], params["weight_ih"])
+    np.testing.assert_allclose(lowered["bias"][1], room - bound * 1.32, rtol=1e-12)
+
+
 # ----------------------------------------------------------------------------------- bad input
 
 
