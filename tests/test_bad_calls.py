@@ -111,7 +111,7 @@ KINDS = {
     "path": "checkpoint folder",
     "dtype": "dtype",
     "collection": "names milestones",
-    "flag": "slopes initial_state to_end progress force docstring raster",
+    "flag": "slopes initial_state to_end progress force docstring raster nearest",
 }
 KIND_OF = {name: kind for kind, names in KINDS.items() for name in names.split()}
 
@@ -343,7 +343,8 @@ def calls():
             "best_two_norm": {"W": (np.ones((2, 2)), "real array"), "iterations": 5},
             "ContractingLSTM": {"input_size": (1, "steps"), "hidden_size": 2}
             | {"rate": 0.9, "input_bound": 1.0},
-            "project_to_rate": {"params": LSTM_PARAMS, "rate": 0.9, "phi": 0.8, "input_bound": 1.0},
+            "project_to_rate": {"params": LSTM_PARAMS, "rate": 0.9, "phi": 0.8}
+            | {"input_bound": 1.0, "nearest": True},
         },
         "rnnpedagogy.orthogonal": {
             "skew_matrix": {"entries": (np.ones(3), "numbers")},

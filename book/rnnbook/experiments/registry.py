@@ -13,8 +13,8 @@ from rnnbook.experiments import contracting, driven, sine, store, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
-MODULES = (sine, symbols, words, driven, contracting)
-KINDS_OF_TASKS = {module.CONFIG["kind"]: module for module in MODULES}
+KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
+KINDS_OF_TASKS |= {"contracting": contracting}
 SEEDS, TUNING_SEED = range(5), 10
 
 
