@@ -111,7 +111,7 @@ KINDS = {
     "path": "checkpoint folder",
     "dtype": "dtype",
     "collection": "names milestones",
-    "flag": "slopes initial_state to_end progress force docstring raster",
+    "flag": "slopes initial_state to_end progress force docstring raster nearest",
 }
 KIND_OF = {name: kind for kind, names in KINDS.items() for name in names.split()}
 
@@ -334,6 +334,17 @@ def calls():
             "contraction_certificate": {"params": LSTM_PARAMS, "input_bound": 1.0},
             "project_stable_lstm": {"params": LSTM_PARAMS},
             "project_contracting_lstm": {"params": LSTM_PARAMS, "input_bound": 1.0, "phi": 0.6},
+        },
+        "rnnpedagogy.contraction": {
+            "jacobian_bounds": {"cell": LSTM_CELL, "params": (LSTM_PARAMS, "params")}
+            | {"input_bound": 1.0, "rounds": (2, "steps")},
+            "best_max_norm": {"bounds": (np.ones((1, 2, 2)), "real array")}
+            | {"iterations": 5, "tolerance": 1e-9},
+            "best_two_norm": {"W": (np.ones((2, 2)), "real array"), "iterations": 5},
+            "ContractingLSTM": {"input_size": (1, "steps"), "hidden_size": 2}
+            | {"rate": 0.9, "input_bound": 1.0},
+            "project_to_rate": {"params": LSTM_PARAMS, "rate": 0.9, "phi": 0.8}
+            | {"input_bound": 1.0, "nearest": True},
         },
         "rnnpedagogy.orthogonal": {
             "skew_matrix": {"entries": (np.ones(3), "numbers")},

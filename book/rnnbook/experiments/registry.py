@@ -9,11 +9,12 @@ from itertools import product
 
 import numpy as np
 
-from rnnbook.experiments import driven, sine, store, symbols, words
+from rnnbook.experiments import contracting, driven, sine, store, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
 KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
+KINDS_OF_TASKS |= {"contracting": contracting}
 SEEDS, TUNING_SEED = range(5), 10
 
 
@@ -177,6 +178,11 @@ EXPERIMENTS = {
             "driven",
             "exponents, slopes and minima of driven networks, before and after 200 updates",
             _driven(2, 8, 32, 128),
+        ),
+        _experiment(
+            "contracting",
+            "one symbol, by networks that contract: tuned, then five seeds, rate by length",
+            contracting.tasks(),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
