@@ -282,7 +282,7 @@ KINDS = {
     positive_integer: "batch_size blocks checkpoint_every exponents interval iterations keep "
     "largest_period length max_steps output_size patience period points sequences steps tries",
     natural_number: "epochs rounds transient",
-    non_negative: "eps factor input_bound merge slow span tolerance total_variation",
+    non_negative: "eps factor input_bound merge slow span target tolerance total_variation",
     positive: "clip distance safety",
     fraction: "dropout",
     a_collection: "words",

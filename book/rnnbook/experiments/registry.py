@@ -9,11 +9,12 @@ from itertools import product
 
 import numpy as np
 
-from rnnbook.experiments import driven, sine, store, symbols, words
+from rnnbook.experiments import delays, driven, sine, store, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
 KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
+KINDS_OF_TASKS |= dict.fromkeys(("copying", "adding"), delays)
 SEEDS, TUNING_SEED = range(5), 10
 
 
@@ -38,7 +39,7 @@ def _tune(config, checkpoint=None):
     for number, point in enumerate(config["grid"]):
         one = config | {"record_every": None} | point
         path = checkpoint and checkpoint.with_name(f"{checkpoint.name}-{number}")
-        found.append(KINDS_OF_TASKS[config["kind"]].score(one, _train(one, path)[1]))
+        found.append(KINDS_OF_TASKS[config["kind"]].score(one, *_train(one, path)))
     return {name: np.float32([scores[name] for scores in found]) for name in found[0]}, {}
 
 
@@ -84,6 +85,27 @@ def _tuned(tuning, label="", changes=None, **where):
         del best["grid"]
         name = task.rpartition("-")[0] + label
         tasks |= {f"{name}-{seed}": best | {"seed": seed} for seed in SEEDS}
+    return tasks
+
+
+def _starts(kind, delay):
+    """One task of tuning of copying or adding for each network."""
+    base = delays.SETTINGS | {"kind": kind, "delay": delay, "updates": 1000}
+    tasks = {}
+    for network, hidden in delays.SIZES[kind].items():
+        free = {"tanh": "orthogonal", "oRNN": None}.get(network, "long")
+        axis = {"start": ["drawn", free]} if free else {"skew_rate": [1.0, 0.1]}
+        grid = _points(rate=[0.015, 0.005, 0.0015], **axis)
+        tasks |= _tasks(base | {"hidden": hidden, "grid": grid}, (network,), TUNING_SEED)
+    return tasks
+
+
+def _bridges(tuning, networks):
+    """Five seeds of the networks of each delay, as they were tuned."""
+    tasks = {}
+    for delay, names in networks.items():
+        changes = {"delay": delay, "updates": 2000}
+        tasks |= _tuned(tuning, f"-{delay}", changes, network=names)
     return tasks
 
 
@@ -133,6 +155,9 @@ WORDS = _tuning(
     _grids(words.CONFIG, NETWORKS, (0.01, 0.005))
     | _grids(words.PYDOC, NETWORKS, (0.005,), (0.0, 2.0), label="-pydoc"),
 )
+COPYING = _tuning("copying", _starts("copying", 20))
+ADDING = _tuning("adding", _starts("adding", 50))
+ALL, GATED, LONG = tuple(delays.CELLS), ("GRU", "oRNN"), ("oRNN",)
 LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
 
 EXPERIMENTS = {
@@ -177,6 +202,18 @@ EXPERIMENTS = {
             "driven",
             "exponents, slopes and minima of driven networks, before and after 200 updates",
             _driven(2, 8, 32, 128),
+        ),
+        COPYING,
+        ADDING,
+        _experiment(
+            "copying",
+            "ten symbols copied after a delay, by four networks",
+            _bridges(COPYING, {20: ALL, 50: ALL, 100: GATED, 200: LONG, 500: LONG, 1000: LONG}),
+        ),
+        _experiment(
+            "adding",
+            "two marked numbers added, by four networks",
+            _bridges(ADDING, {50: ALL, 100: ALL[1:], 200: ALL[1:], 400: ALL[1:]}),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
