@@ -518,6 +518,24 @@ def test_training_stops_early_and_remembers_the_best():
     assert run.params["x"][0] == visited[6]
 
 
+def test_it_stops_at_a_target(tmp_path):
+    settings = {"objective": Parabola(), "params": point(), "epochs": 50, "rate": 0.05}
+    whole = quietly(**settings)
+    eighth = whole.history["cost"][7]
+    for target, epochs in ((eighth, 8), (np.nextafter(eighth, 0), 9)):
+        run = quietly(**settings, target=target)
+        assert run.epoch == epochs
+        assert run.stopped == f"arrived at {run.history['cost'][-1]:.3g}, after epoch {epochs}"
+    watched = iter([5.0, 1.0, 3.0])  # the validation, if there is one
+    run = quietly(**settings, validate=lambda params: next(watched), target=1.0)
+    assert run.epoch == 2
+    path = tmp_path / "run"
+    for _ in range(2):  # what has arrived does not go on when it is resumed
+        assert quietly(**settings, target=target, checkpoint=path).epoch == 9
+    with pytest.raises(ValueError, match="target must be a finite number of at least 0, got -1"):
+        quietly(**settings, target=-1)
+
+
 def test_a_cost_of_other_sequences_can_be_the_validation():
     objective, params = small_problem()
     inputs, targets, _ = data(LSTM(2, 3), seed=5)
