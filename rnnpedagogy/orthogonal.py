@@ -260,7 +260,7 @@ def householder(vectors):
 
     .. math:: W = H_1 H_2 \cdots H_k, \qquad H_i = I - 2\, \frac{v_i v_i^\mathsf{T}}{\|v_i\|^2}.
 
-    All at once, with the vectors in the rows of ``V``: :math:`W = I - V^\mathsf{T} M^{-1} V`, where
+    All at once, with the vectors in the rows of ``Y``: :math:`W = I - Y^\mathsf{T} M^{-1} Y`, where
     ``M`` has the inner products of the vectors above its diagonal, and half of their squares on it.
 
     Parameters
@@ -276,9 +276,9 @@ def householder(vectors):
     References
     ----------
     Z. Mhammedi, A. Hellicar, A. Rahman, J. Bailey, Efficient orthogonal parametrisation of
-    recurrent neural networks using Householder reflections, ICML 2017. Products in this form: C.
-    Bischof, C. Van Loan, The WY representation for products of Householder matrices, SIAM Journal
-    on Scientific and Statistical Computing 8 (1987).
+    recurrent neural networks using Householder reflections, ICML 2017. Products as one:
+    R. Schreiber, C. Van Loan, A storage-efficient WY representation for products of Householder
+    transformations, SIAM Journal on Scientific and Statistical Computing 10 (1989).
 
     Examples
     --------
@@ -288,17 +288,17 @@ def householder(vectors):
     array([[-1.,  0.],
            [ 0.,  1.]])
     """
-    V = real_array("vectors", vectors, shape=(..., "k", "n"))
-    return _householder(V.astype(np.float64))[0].astype(V.dtype)
+    Y = real_array("vectors", vectors, shape=(..., "k", "n"))
+    return _householder(Y.astype(np.float64))[0].astype(Y.dtype)
 
 
 def householder_adjoint(vectors, G):
     r"""The derivative of a function of `householder` with respect to the vectors.
 
-    With :math:`P = M^{-1} V`, :math:`Q = M^{-\mathsf{T}} V` and ``K``, which is
+    With :math:`P = M^{-1} Y`, :math:`Q = M^{-\mathsf{T}} Y` and ``K``, which is
     :math:`Q\, G\, P^\mathsf{T}` above its diagonal, half of it on the diagonal and zero below,
 
-    .. math:: Z = (K + K^\mathsf{T})\, V - P\, G^\mathsf{T} - Q\, G.
+    .. math:: Z = (K + K^\mathsf{T})\, Y - P\, G^\mathsf{T} - Q\, G.
 
     Parameters
     ----------
@@ -311,24 +311,24 @@ def householder_adjoint(vectors, G):
     array, shape (…, k, n)
         ``Z``.
     """
-    V = real_array("vectors", vectors, shape=(..., "k", "n"))
-    G = real_array("G", G, shape=(..., V.shape[-1], V.shape[-1]))
-    return _householder(V.astype(np.float64))[1](G).astype(np.result_type(V, G))
+    Y = real_array("vectors", vectors, shape=(..., "k", "n"))
+    G = real_array("G", G, shape=(..., Y.shape[-1], Y.shape[-1]))
+    return _householder(Y.astype(np.float64))[1](G).astype(np.result_type(Y, G))
 
 
-def _householder(V):
-    k, transposed = V.shape[-2], anp.swapaxes(V, -1, -2)
-    products = anp.matmul(V, transposed)
+def _householder(Y):
+    k, transposed = Y.shape[-2], anp.swapaxes(Y, -1, -2)
+    products = anp.matmul(Y, transposed)
     if not np.diagonal(getval(products), axis1=-2, axis2=-1).all():
-        raise ValueError(f"vectors must not be zero, nor have squares that are, got {getval(V)}")
+        raise ValueError(f"vectors must not be zero, nor have squares that are, got {getval(Y)}")
     above = np.triu(np.ones((k, k)), 1) + np.eye(k) / 2
-    P = anp.linalg.solve(above * products, V)
-    W = np.eye(V.shape[-1]) - anp.matmul(transposed, P)
+    P = anp.linalg.solve(above * products, Y)
+    W = np.eye(Y.shape[-1]) - anp.matmul(transposed, P)
 
     def pull_back(G):
-        Q = np.linalg.solve((above * products).swapaxes(-1, -2), V)
+        Q = np.linalg.solve((above * products).swapaxes(-1, -2), Y)
         K = above * (Q @ G @ P.swapaxes(-1, -2))
-        return (K + K.swapaxes(-1, -2)) @ V - P @ G.swapaxes(-1, -2) - Q @ G
+        return (K + K.swapaxes(-1, -2)) @ Y - P @ G.swapaxes(-1, -2) - Q @ G
 
     return W, pull_back
 
@@ -466,9 +466,9 @@ class OrthogonalRNN(Elman):
     def _matrix(self, params):
         """``W``, and the function from ``∂V/∂W`` to the derivative in ``skew`` or ``vectors``."""
         if self.parametrisation == "householder":
-            V = params["vectors"]
-            W, from_matrix = _householder(V.astype(np.result_type(getval(V), np.float64)))
-            return W.astype(V.dtype), lambda G: from_matrix(G).astype(G.dtype)
+            Y = params["vectors"]
+            W, from_matrix = _householder(Y.astype(np.result_type(getval(Y), np.float64)))
+            return W.astype(Y.dtype), lambda G: from_matrix(G).astype(G.dtype)
         make = _rotation if self.parametrisation == "exp" else _cayley
         entries = params["skew"]
         W, from_matrix = make(skew_matrix(entries))

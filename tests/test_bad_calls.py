@@ -357,6 +357,10 @@ def calls():
         },
         "rnnpedagogy.training": {
             "Sequences": {"cost": COST, "batch_size": None},
+            "FreshSequences": {"cell": CELL, "draw": (lambda rng: None, "callable")}
+            | {"steps": (2, "count")},
+            "SlowAtFirst": {"betas": ((0.9, 0.999), "pair"), "eps": 1e-8}
+            | {"count": (2, "steps"), "part": (0.1, "positive")},
             "Mixture": {"objectives": ([Sequences(COST)], "objectives")},
             "Adam": {"betas": ((0.9, 0.999), "pair"), "eps": 1e-8},
             "clip_by_global_norm": {"gradient": (np.ones(3), "numbers"), "largest": (1.0, "limit")},

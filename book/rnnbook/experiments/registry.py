@@ -88,24 +88,26 @@ def _tuned(tuning, label="", changes=None, **where):
     return tasks
 
 
-def _starts(kind, delay):
+def _delays(kind, delay, updates=1000):
     """One task of tuning of copying or adding for each network."""
-    base = delays.SETTINGS | {"kind": kind, "delay": delay, "updates": 1000}
-    tasks = {}
+    base, tasks = delays.SETTINGS | {"kind": kind, "delay": delay, "updates": updates}, {}
     for network, hidden in delays.SIZES[kind].items():
-        free = {"tanh": "orthogonal", "oRNN": None}.get(network, "long")
-        axis = {"start": ["drawn", free]} if free else {"skew_rate": [1.0, 0.1]}
+        starts = ["drawn", "orthogonal" if network == "tanh" else "long"]
+        axis = {"skew_rate": [1.0, 0.1]} if network == "oRNN" else {"start": starts}
         grid = _points(rate=[0.015, 0.005, 0.0015], **axis)
         tasks |= _tasks(base | {"hidden": hidden, "grid": grid}, (network,), TUNING_SEED)
     return tasks
 
 
-def _bridges(tuning, networks):
-    """Five seeds of the networks of each delay, as they were tuned."""
+def _bridges(tuning, tuned_at, networks, updates=1000):
+    """Five seeds of the networks of each delay; in "held" ones modReLU is non-expansive."""
     tasks = {}
     for delay, names in networks.items():
-        changes = {"delay": delay, "updates": 2000}
-        tasks |= _tuned(tuning, f"-{delay}", changes, network=names)
+        changes, at = {"delay": delay, "updates": updates}, {"delay": [tuned_at]}
+        tasks |= _tuned(tuning, f"-{delay}", changes, network=names, **at)
+        if "held" in names:
+            changes |= {"largest_bias": 0.0}
+            tasks |= _tuned(tuning, f"-held-{delay}", changes, network=["oRNN"], **at)
     return tasks
 
 
@@ -155,9 +157,10 @@ WORDS = _tuning(
     _grids(words.CONFIG, NETWORKS, (0.01, 0.005))
     | _grids(words.PYDOC, NETWORKS, (0.005,), (0.0, 2.0), label="-pydoc"),
 )
-COPYING = _tuning("copying", _starts("copying", 20))
-ADDING = _tuning("adding", _starts("adding", 50))
-ALL, GATED, LONG = tuple(delays.CELLS), ("GRU", "oRNN"), ("oRNN",)
+ALL, HELD = (*delays.CELLS, "held"), ("oRNN", "held")
+AGAIN = {"oRNN-long-10": _delays("copying", 200, updates=200)["oRNN-10"]}  # for long delays
+COPYING = _tuning("copying", _delays("copying", 20) | AGAIN)
+ADDING = _tuning("adding", _delays("adding", 50))
 LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
 
 EXPERIMENTS = {
@@ -208,12 +211,13 @@ EXPERIMENTS = {
         _experiment(
             "copying",
             "ten symbols copied after a delay, by four networks",
-            _bridges(COPYING, {20: ALL, 50: ALL, 100: GATED, 200: LONG, 500: LONG, 1000: LONG}),
+            _bridges(COPYING, 20, {20: ALL, 50: HELD, 100: HELD})
+            | _bridges(COPYING, 200, {200: HELD, 500: HELD}),
         ),
         _experiment(
             "adding",
             "two marked numbers added, by four networks",
-            _bridges(ADDING, {50: ALL, 100: ALL[1:], 200: ALL[1:], 400: ALL[1:]}),
+            _bridges(ADDING, 50, {50: ALL, 100: ALL[1:], 200: ALL[1:4], 400: ALL[1:3]}, 2000),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
