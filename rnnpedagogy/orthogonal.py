@@ -211,15 +211,7 @@ def cayley(S):
     An eigenvalue ``iω`` of ``S`` becomes ``e^{iα}`` with ``tan(α/2) = ω/2``: every angle but
     ``α = π`` is reached, so every rotation without the eigenvalue −1.
 
-    Parameters
-    ----------
-    S : array, shape (…, n, n)
-        Skew-symmetric matrices.
-
-    Returns
-    -------
-    array, shape (…, n, n)
-        Computed in float64 whatever the type of ``S``, and then of this type.
+    Parameters and result are those of `expm_skew`.
 
     References
     ----------
@@ -234,16 +226,6 @@ def cayley_adjoint(S, G):
     r"""As `expm_skew_adjoint`, for `cayley`.
 
     .. math:: Z = \tfrac12 (I + W^\mathsf{T})\, G\, (I + \tfrac12 S)^{-1} = A\, G\, A.
-
-    Parameters
-    ----------
-    S, G : array, shape (…, n, n)
-        Skew-symmetric matrices, and the derivative with respect to ``W``.
-
-    Returns
-    -------
-    array, shape (…, n, n)
-        ``Z``.
     """
     S = _skew("S", S)
     G = real_array("G", G, shape=(..., *S.shape[-2:]))

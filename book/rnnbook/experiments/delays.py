@@ -24,10 +24,8 @@ SIZES = {  # of networks with about 8,400 parameters for copying and 4,500 for a
 
 def draw(config, rng, *, sequences):
     """New sequences of the task of a configuration."""
-    settings = {"sequences": sequences, "dtype": config["dtype"]}
-    if config["kind"] == "copying":
-        return copying(rng, delay=config["delay"], **settings)
-    return adding(rng, length=config["delay"], **settings)
+    make, name = (copying, "delay") if config["kind"] == "copying" else (adding, "length")
+    return make(rng, sequences=sequences, dtype=config["dtype"], **{name: config["delay"]})
 
 
 def without_memory(config):
@@ -35,12 +33,12 @@ def without_memory(config):
     return 10 * np.log(8) / (config["delay"] + 20) if config["kind"] == "copying" else 1 / 6
 
 
-def falling(rate, scale, watched):
+def _falling(rate, scale, watched):
     """A rate in proportion to the last cost, once that is below one half of ``scale``."""
     return rate * float(np.clip(2 * watched[-1] / scale, 0.1, 1)) if watched else rate
 
 
-def begin(cell, config, rng, output_size):
+def _begin(cell, config, rng, output_size):
     """First parameters; ``start`` says what is not drawn as always.
 
     ``"long"``: biases of the gates that keep the state, log U[1, T − 1], after Tallec and Ollivier
@@ -59,7 +57,7 @@ def begin(cell, config, rng, output_size):
     return params
 
 
-def hold(largest, params):
+def _hold(largest, params):
     """Parameters whose bias is nowhere above ``largest``."""
     return params | {"bias": np.minimum(params["bias"], params["bias"].dtype.type(largest))}
 
@@ -69,7 +67,7 @@ def train(config, checkpoint=None):
     _, init_rng, train_rng, _ = generators(config)
     task, scale = draw(config, np.random.default_rng(0), sequences=1), without_memory(config)
     cell = CELLS[config["network"]](task.inputs.shape[-1], config["hidden"])
-    params = begin(cell, config, init_rng, task.output_size)
+    params = _begin(cell, config, init_rng, task.output_size)
     settings = {"clip": config["clip"], "target": SOLVED * scale, "checkpoint": checkpoint}
     settings |= {"epochs": config["updates"] // BLOCK, "progress": False}
     run = minimise(
@@ -77,8 +75,8 @@ def train(config, checkpoint=None):
         params,
         rng=train_rng,
         optimiser=SlowAtFirst(count=np.size(params.get("skew", ())), part=config["skew_rate"]),
-        rate=partial(falling, config["rate"], scale),
-        project=partial(hold, config.get("largest_bias", np.inf)),
+        rate=partial(_falling, config["rate"], scale),
+        project=partial(_hold, config.get("largest_bias", np.inf)),
         **settings,
     )
     return summarise(run) | (kept(run.params) if config["seed"] == 0 else {}), run.params

@@ -125,12 +125,14 @@ def _checks():
     sines = sine.CONFIG | short | {"epochs": 20, "free_steps": 300}
     symbol = symbols.CONFIG | short | {"epochs": 5, "sequences": [500, 100, 100], "starts": 4}
     drive = driven.CONFIG | short | {"epochs": 2, "gains": [1.0, 2.0], "hidden": 4}
+    delay = delays.SETTINGS | {"delay": 10, "hidden": 8, "updates": 40, "rate": 0.01} | short
     word = words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2}
     return (
         _tasks(sines, ("LSTM", "oRNN"), 0, "-sine")
         | _tasks(symbol, tuple(NETWORKS)[1:], 0, "-symbols")
         | _tasks(word, ("LSTM", "oRNN"), 0, "-words")
         | _tasks(drive, ("tanh", "GRU"), 0, "-driven")
+        | _tasks(delay | {"kind": "copying"}, ("GRU", "oRNN"), 0, "-copying")
     )
 
 
