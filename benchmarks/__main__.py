@@ -19,12 +19,14 @@ from benchmarks.rivals import (
     torch_gradient,
     torch_language,
     torch_network,
+    torch_orthogonal,
 )
 from benchmarks.timing import geometric_mean, interleave, ratio
 from rnnpedagogy.cells import LSTM, Elman
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum, orbit_diagram
 from rnnpedagogy.gradients import bptt, hessian_vector_product
+from rnnpedagogy.orthogonal import OrthogonalRNN
 from rnnpedagogy.rollout import rollout
 from rnnpedagogy.training import Sequences, train
 
@@ -257,6 +259,37 @@ def orbits(rounds, values=2000, steps=2000):
     )
 
 
+def orthogonal(rounds):
+    """A rotation from its parameters and a derivative pulled back, in three ways, float64."""
+    print("\nAn orthogonal matrix and one derivative pulled back: ms, and / torch's own")
+    for size in (32, 128, 512):
+        rng, runs = np.random.default_rng(0), {}
+        G = {"weight_hh": np.ones((size, size)), "weight_ih": np.zeros((size, 1))}
+        G |= {"bias_inside": np.zeros(size)}
+        for kind in ("exp", "cayley", "householder"):
+            cell = OrthogonalRNN(1, size, parametrisation=kind)
+            params = cell.init_params(rng)
+
+            def ours(cell=cell, params=params, G=G):
+                weights, pull_back = cell.reparametrise(params)
+                return weights["weight_hh"], pull_back(G)
+
+            theirs = torch_orthogonal(size, kind)
+            runs[kind] = ours
+            if theirs is not None:
+                for W in (ours()[0], theirs()):
+                    if np.abs(W.T @ W - np.eye(size)).max() > 1e-10:
+                        raise AssertionError(f"{kind} is not orthogonal")
+                runs[f"torch {kind}"] = theirs
+        seconds = interleave(runs, rounds=rounds)
+        line = f"  {size:4}"
+        for kind in ("exp", "cayley", "householder"):
+            line += f"   {kind} {1e3 * np.median(seconds[kind]):.2f}"
+            if f"torch {kind}" in seconds:
+                line += f" (× {ratio(seconds[kind], seconds[f'torch {kind}']):.2f})"
+        print(line, flush=True)
+
+
 def lyapunov(units=64, steps=10_000, sample=1000):
     """A full Lyapunov spectrum against its QR factorisations."""
     cell, rng = LSTM(0, units), np.random.default_rng(0)
@@ -362,6 +395,7 @@ def main():
     training(max(3, rounds // 5))
     language(max(3, rounds // 5))
     orbits(rounds)
+    orthogonal(rounds)
     lyapunov()
     if options.json:
         record = {" ".join(key): {"mean": m, "worst": w} for key, (m, w) in means.items()}

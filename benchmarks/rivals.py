@@ -166,3 +166,23 @@ def jax_gradient(cost, params):
         return float(result[0]), {name: np.asarray(array) for name, array in result[1].items()}
 
     return run
+
+
+def torch_orthogonal(size, kind):
+    """An orthogonal matrix by PyTorch's own parametrisation, and a derivative pulled back."""
+    if not installed("torch"):
+        return None
+    import torch
+
+    torch.set_num_threads(1)
+    layer = torch.nn.Linear(size, size, bias=False, dtype=torch.float64)
+    maps = {"exp": "matrix_exp"}
+    layer = torch.nn.utils.parametrizations.orthogonal(layer, orthogonal_map=maps.get(kind, kind))
+    derivative = torch.ones(size, size, dtype=torch.float64)
+
+    def run():
+        layer.zero_grad()
+        (layer.weight * derivative).sum().backward()
+        return layer.weight.detach().numpy()
+
+    return run

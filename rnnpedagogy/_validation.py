@@ -281,8 +281,8 @@ natural_number = partial(positive_integer, minimum=0)
 KINDS = {
     positive_integer: "batch_size blocks checkpoint_every exponents interval iterations keep "
     "largest_period length max_steps output_size patience period points sequences steps tries",
-    natural_number: "epochs rounds transient",
-    non_negative: "eps factor input_bound merge slow span tolerance total_variation",
+    natural_number: "count epochs rounds transient",
+    non_negative: "eps factor input_bound merge slow span target tolerance total_variation",
     positive: "clip distance safety",
     fraction: "dropout",
     a_collection: "words",
@@ -294,7 +294,7 @@ KINDS = {
     an_objective: "objective",
     an_optimiser: "optimiser",
     parameters: "first params second shapes state_dict",
-    a_function: "family function jacobian observe operator project sample validate",
+    a_function: "draw family function jacobian observe operator project sample validate",
 }
 BY_NAME = {name: check for check, names in KINDS.items() for name in names.split()}
 

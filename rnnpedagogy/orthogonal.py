@@ -1,10 +1,10 @@
-"""Rotations as exponentials of skew-symmetric matrices, and the orthogonal recurrent network."""
+"""Orthogonal matrices from free parameters in three ways, and the orthogonal recurrent network."""
 
 import autograd.numpy as anp
 import numpy as np
 from autograd.tracer import getval
 
-from rnnpedagogy._validation import float_array, real_array, takes
+from rnnpedagogy._validation import choice, float_array, real_array, takes
 from rnnpedagogy.cells import ACTIVATIONS, Elman, absolute, linear
 
 
@@ -202,6 +202,119 @@ def _rotation(S):
     return _exponential(*basis).astype(S.dtype), lambda G: _adjoint(*basis, G).astype(G.dtype)
 
 
+def cayley(S):
+    r"""The rotation that Cayley's map makes of a skew-symmetric matrix.
+
+    .. math:: W = (I + \tfrac12 S)(I - \tfrac12 S)^{-1} = 2 A^\mathsf{T} - I, \qquad
+        A = (I + \tfrac12 S)^{-1}.
+
+    An eigenvalue ``iω`` of ``S`` becomes ``e^{iα}`` with ``tan(α/2) = ω/2``: every angle but
+    ``α = π`` is reached, so every rotation without the eigenvalue −1.
+
+    Parameters and result are those of `expm_skew`.
+
+    References
+    ----------
+    A. Cayley (1846); for recurrent networks K. Helfrich, D. Willmott, Q. Ye, Orthogonal recurrent
+    neural networks with scaled Cayley transform, ICML 2018.
+    """
+    S = _skew("S", S)
+    return _cayley(S.astype(np.float64))[0].astype(S.dtype)
+
+
+def cayley_adjoint(S, G):
+    r"""As `expm_skew_adjoint`, for `cayley`.
+
+    .. math:: Z = \tfrac12 (I + W^\mathsf{T})\, G\, (I + \tfrac12 S)^{-1} = A\, G\, A.
+    """
+    S = _skew("S", S)
+    G = real_array("G", G, shape=(..., *S.shape[-2:]))
+    return _cayley(S.astype(np.float64))[1](G).astype(np.result_type(S, G))
+
+
+def _cayley(S):
+    A = anp.linalg.inv(np.eye(S.shape[-1]) + S / 2)
+    return 2 * anp.swapaxes(A, -1, -2) - np.eye(S.shape[-1]), lambda G: A @ G @ A
+
+
+def householder(vectors):
+    r"""A product of reflections, in which each vector turns into its negative.
+
+    .. math:: W = H_1 H_2 \cdots H_k, \qquad H_i = I - 2\, \frac{v_i v_i^\mathsf{T}}{\|v_i\|^2}.
+
+    All at once, with the vectors in the rows of ``Y``: :math:`W = I - Y^\mathsf{T} M^{-1} Y`, where
+    ``M`` has the inner products of the vectors above its diagonal, and half of their squares on it.
+
+    Parameters
+    ----------
+    vectors : array, shape (…, k, n)
+        None of them zero; their lengths do not matter.
+
+    Returns
+    -------
+    array, shape (…, n, n)
+        Orthogonal, with the determinant ``(−1)^k``; computed as in `cayley`.
+
+    References
+    ----------
+    Z. Mhammedi, A. Hellicar, A. Rahman, J. Bailey, Efficient orthogonal parametrisation of
+    recurrent neural networks using Householder reflections, ICML 2017. Products as one:
+    R. Schreiber, C. Van Loan, A storage-efficient WY representation for products of Householder
+    transformations, SIAM Journal on Scientific and Statistical Computing 10 (1989).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnnpedagogy.orthogonal import householder
+    >>> householder(np.array([[3.0, 0.0]]))
+    array([[-1.,  0.],
+           [ 0.,  1.]])
+    """
+    Y = real_array("vectors", vectors, shape=(..., "k", "n"))
+    return _householder(Y.astype(np.float64))[0].astype(Y.dtype)
+
+
+def householder_adjoint(vectors, G):
+    r"""The derivative of a function of `householder` with respect to the vectors.
+
+    With :math:`P = M^{-1} Y`, :math:`Q = M^{-\mathsf{T}} Y` and ``K``, which is
+    :math:`Q\, G\, P^\mathsf{T}` above its diagonal, half of it on the diagonal and zero below,
+
+    .. math:: Z = (K + K^\mathsf{T})\, Y - P\, G^\mathsf{T} - Q\, G.
+
+    Parameters
+    ----------
+    vectors : array, shape (…, k, n)
+    G : array, shape (…, n, n)
+        The derivative with respect to ``W``.
+
+    Returns
+    -------
+    array, shape (…, k, n)
+        ``Z``.
+    """
+    Y = real_array("vectors", vectors, shape=(..., "k", "n"))
+    G = real_array("G", G, shape=(..., Y.shape[-1], Y.shape[-1]))
+    return _householder(Y.astype(np.float64))[1](G).astype(np.result_type(Y, G))
+
+
+def _householder(Y):
+    k, transposed = Y.shape[-2], anp.swapaxes(Y, -1, -2)
+    products = anp.matmul(Y, transposed)
+    if not np.diagonal(getval(products), axis1=-2, axis2=-1).all():
+        raise ValueError(f"vectors must not be zero, nor have squares that are, got {getval(Y)}")
+    above = np.triu(np.ones((k, k)), 1) + np.eye(k) / 2
+    P = anp.linalg.solve(above * products, Y)
+    W = np.eye(Y.shape[-1]) - anp.matmul(transposed, P)
+
+    def pull_back(G):
+        Q = np.linalg.solve((above * products).swapaxes(-1, -2), Y)
+        K = above * (Q @ G @ P.swapaxes(-1, -2))
+        return (K + K.swapaxes(-1, -2)) @ Y - P @ G.swapaxes(-1, -2) - Q @ G
+
+    return W, pull_back
+
+
 @takes(z=float_array, bias=float_array)
 def modrelu(z, bias):
     r"""The function :math:`\operatorname{sign}(z) \max(|z| + b, 0)`.
@@ -231,16 +344,18 @@ def modrelu(z, bias):
 class OrthogonalRNN(Elman):
     r"""A recurrent network whose recurrent matrix is a rotation, state :math:`x = h`.
 
-    .. math:: h_t = \varphi(W_{ih} u_t + e^S h_{t-1}), \qquad S = -S^\mathsf{T}
+    .. math:: h_t = \varphi(W_{ih} u_t + W h_{t-1}), \qquad W^\mathsf{T} W = I,\ \det W = 1
 
-    The parameter ``skew`` holds the entries of ``S`` above the diagonal, row by row, so that every
-    value of it is allowed and ``W_hh = e^S`` has determinant one. With ``"modrelu"`` (see
+    With ``"exp"`` and ``"cayley"`` the parameter ``skew`` holds the entries of ``S = −Sᵀ`` above
+    the diagonal, row by row, so that every value of it is allowed, and ``W = e^S``, or that of
+    `cayley`. With ``"householder"`` the parameter ``vectors`` has as many rows as reflections: the
+    largest even number up to ``H``, which reaches every rotation. With ``"modrelu"`` (see
     `modrelu`) the parameter ``bias`` is the bias inside φ, one for each unit, and nothing else is
     added; with ``"tanh"`` and ``"identity"`` it is added to the argument of φ, as in `Elman`.
 
     What is differentiable: everything, to any order, for ``"tanh"`` and ``"identity"``. The
     function `modrelu` is piecewise linear: second derivatives are those of the pieces, through
-    ``e^S`` and products of weights, and know nothing of kinks and jumps.
+    ``W`` and products of weights, and know nothing of kinks and jumps.
 
     Parameters
     ----------
@@ -248,6 +363,8 @@ class OrthogonalRNN(Elman):
         ``m ≥ 0`` and ``H ≥ 1``.
     activation : {"modrelu", "tanh", "identity"}
         The function φ.
+    parametrisation : {"exp", "cayley", "householder"}
+        How ``W`` is made.
 
     References
     ----------
@@ -257,21 +374,31 @@ class OrthogonalRNN(Elman):
 
     activations = ("modrelu", "tanh", "identity")
 
-    def __init__(self, input_size, hidden_size, *, activation="modrelu"):
+    def __init__(self, input_size, hidden_size, *, activation="modrelu", parametrisation="exp"):
         super().__init__(input_size, hidden_size, activation=activation)
+        allowed = ("exp", "cayley", "householder")
+        self.parametrisation = choice("parametrisation", parametrisation, allowed)
+
+    def __repr__(self):
+        other = (
+            "" if self.parametrisation == "exp" else f", parametrisation={self.parametrisation!r})"
+        )
+        return super().__repr__()[: -1 if other else None] + other
 
     def param_shapes(self, output_size=None):
-        shapes = super().param_shapes(output_size)
+        shapes, H = super().param_shapes(output_size), self.hidden_size
         del shapes["weight_hh"]
-        return {"skew": (self.hidden_size * (self.hidden_size - 1) // 2,)} | shapes
+        if self.parametrisation == "householder":
+            return {"vectors": (H - H % 2, H)} | shapes
+        return {"skew": (H * (H - 1) // 2,)} | shapes
 
     def init_params(self, rng, *, output_size=None, dtype=np.float64):
         """Draw all parameters as the authors of the network do.
 
-        ``S`` is block diagonal with 2×2 blocks, the angles of the planes being uniform on
-        ``[−π, π]``; ``weight_ih`` is normal with variance ``2/m``; the bias is uniform on
-        ``[−0.01, 0.01]`` for modReLU, and zero otherwise. The readout is uniform on
-        ``[−1/√H, 1/√H]``, as for all cells.
+        ``W`` is block diagonal with 2×2 blocks, the angles of the planes being uniform on
+        ``[−π, π]``, whatever the parametrisation; ``weight_ih`` is normal with variance
+        ``2/m``; the bias is uniform on ``[−0.01, 0.01]`` for modReLU, and zero otherwise. The
+        readout is uniform on ``[−1/√H, 1/√H]``, as for all cells.
 
         Parameters
         ----------
@@ -290,34 +417,62 @@ class OrthogonalRNN(Elman):
         """
         params = super().init_params(rng, output_size=output_size, dtype=dtype)
         H, m = self.hidden_size, self.input_size
-        S = np.zeros((H, H))
         planes = np.arange(0, H - 1, 2)
-        S[planes, planes + 1] = rng.uniform(-np.pi, np.pi, size=len(planes))
-        params["skew"] = S[np.triu_indices(H, 1)].astype(dtype)
+        angles = rng.uniform(-np.pi, np.pi, size=len(planes))
+        if self.parametrisation == "householder":
+            vectors = np.eye(H)[: H - H % 2]
+            vectors[planes + 1, planes] = np.cos(angles / 2)
+            vectors[planes + 1, planes + 1] = np.sin(angles / 2)
+            params["vectors"] = vectors.astype(dtype)
+        else:
+            S = np.zeros((H, H))
+            S[planes, planes + 1] = (
+                angles if self.parametrisation == "exp" else 2 * np.tan(angles / 2)
+            )
+            params["skew"] = S[np.triu_indices(H, 1)].astype(dtype)
         params["weight_ih"] = (np.sqrt(2 / max(m, 1)) * rng.normal(size=(H, m))).astype(dtype)
         width = 0.01 if self.activation == "modrelu" else 0.0
         params["bias"] = rng.uniform(-width, width, size=H).astype(dtype)
         return params
 
     def step(self, params, state, inputs):
-        rotation = expm(skew_matrix(params["skew"]))
+        if self.parametrisation == "exp":
+            rotation = expm(skew_matrix(params["skew"]))
+        else:
+            rotation, _ = self._matrix(params)
         z = linear(params["weight_ih"], inputs) + linear(rotation, state)
         if self.activation == "modrelu":
             return modrelu(z, params["bias"])
         return ACTIVATIONS[self.activation].value(z + params["bias"])
 
+    def _matrix(self, params):
+        """``W``, and the function from ``∂V/∂W`` to the derivative in ``skew`` or ``vectors``."""
+        if self.parametrisation == "householder":
+            Y = params["vectors"]
+            W, from_matrix = _householder(Y.astype(np.result_type(getval(Y), np.float64)))
+            return W.astype(Y.dtype), lambda G: from_matrix(G).astype(G.dtype)
+        make = _rotation if self.parametrisation == "exp" else _cayley
+        entries = params["skew"]
+        W, from_matrix = make(skew_matrix(entries))
+        above = (..., *np.triu_indices(self.hidden_size, 1))
+
+        def pull_back(G):
+            Z = from_matrix(G)
+            return (Z - Z.swapaxes(-1, -2))[above].astype(G.dtype)
+
+        return W.astype(entries.dtype), pull_back
+
     def reparametrise(self, params):
-        W, from_matrix = _rotation(skew_matrix(params["skew"]))
+        free = next(iter(params.keys() & {"skew", "vectors"}))
+        W, from_matrix = self._matrix(params)
         weights = {"weight_ih": params["weight_ih"], "weight_hh": W, "bias": params["bias"]}
         inside = self.activation == "modrelu"
         if inside:
             weights |= {"bias": np.zeros_like(params["bias"]), "bias_inside": params["bias"]}
-        above = (..., *np.triu_indices(self.hidden_size, 1))
 
         def pull_back(gradient):
-            Z = from_matrix(gradient["weight_hh"])
             return {
-                "skew": (Z - Z.swapaxes(-1, -2))[above],
+                free: from_matrix(gradient["weight_hh"]),
                 "weight_ih": gradient["weight_ih"],
                 "bias": gradient["bias_inside" if inside else "bias"],
             }

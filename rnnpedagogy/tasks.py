@@ -1,4 +1,4 @@
-"""Two tasks made of generated sequences: keep a frequency going, and remember symbols."""
+"""Tasks made of generated sequences: keep a frequency going, remember symbols, copy, add."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from rnnpedagogy.costs import Cost
 from rnnpedagogy.rollout import outputs, rollout
 
 KINDS, DISTRACTORS = 2, 4  # of symbols: relevant ones, and all others
+COPIED, ALPHABET = 10, 8  # symbols to be copied, and how many there are
 
 
 @dataclass(frozen=True)
@@ -186,3 +187,78 @@ def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
             "some occur in more than one part"
         )
     return parts
+
+
+@takes(delay=positive_integer)
+def copying(rng, *, sequences=100, delay=100, dtype=np.float64):
+    r"""Repeat ten symbols, in their order, after a delay of ``T`` steps without anything.
+
+    Ten symbols, each drawn from eight, are followed by ``T − 1`` blanks, one signal to begin, and
+    ten blanks: ``N = T + 20`` steps. The answer is blank for ``T + 10`` steps, and then the ten
+    symbols. What knows the place, but no symbol, answers all but ten steps rightly and guesses at
+    these: its cross-entropy is :math:`10 \log 8 / (T + 20)`, and none without memory is lower.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the symbols.
+    sequences, delay : int
+        Number ``B`` of sequences, and ``T``.
+    dtype : {numpy.float64, numpy.float32}
+        Type of the inputs.
+
+    Returns
+    -------
+    Task
+        One-hot inputs of shape ``(N, B, 10)``: eight symbols, the blank, the signal; targets of
+        shape ``(N, B)``, the blank being the class 8; cross-entropy at all steps.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997); in this form
+    M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks, ICML 2016.
+    """
+    dtype = float_type("dtype", dtype)
+    symbols = rng.integers(ALPHABET, size=(COPIED, sequences))
+    shown, targets = np.full((2, delay + 2 * COPIED, sequences), ALPHABET)
+    shown[:COPIED] = targets[-COPIED:] = symbols
+    shown[-COPIED - 1] = ALPHABET + 1
+    return Task(np.eye(ALPHABET + 2, dtype=dtype)[shown], targets, "cross-entropy", "all", 9)
+
+
+@takes
+def adding(rng, *, sequences=100, length=100, dtype=np.float64):
+    r"""Add two marked numbers among ``N``.
+
+    The first input is a number from the uniform distribution on ``[0, 1]``, the second marks two
+    steps by a one, drawn at random from the first and from the second half. The target is the sum
+    of the two marked numbers; to answer always one is wrong by the variance of the sum, 1/6.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws numbers and places.
+    sequences, length : int
+        Number ``B`` of sequences, and ``N``, at least 2.
+    dtype : {numpy.float64, numpy.float32}
+        Type of inputs and targets.
+
+    Returns
+    -------
+    Task
+        Inputs of shape ``(N, B, 2)``; the sum, repeated at every step, as targets of shape
+        ``(N, B, 1)``; squared error at the last step.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997); in this form
+    M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks, ICML 2016.
+    """
+    length, dtype = positive_integer("length", length, minimum=2), float_type("dtype", dtype)
+    half = length // 2
+    inputs = np.zeros((length, sequences, 2), dtype)
+    inputs[..., 0] = rng.uniform(size=(length, sequences))
+    places = rng.integers([0, half], [half, length], size=(sequences, 2)).T
+    inputs[places, np.arange(sequences), 1] = 1
+    sums = (inputs[..., :1] * inputs[..., 1:]).sum(axis=0)
+    return Task(inputs, np.broadcast_to(sums, (length, *sums.shape)), "squared error", "last", 1)

@@ -25,6 +25,10 @@ ORTHOGONAL = {  # apart, as many tests ask for a weight_hh among the parameters
     "modrelu": OrthogonalRNN,
     "orthogonal tanh": lambda m, H: OrthogonalRNN(m, H, activation="tanh"),
     "orthogonal identity": lambda m, H: OrthogonalRNN(m, H, activation="identity"),
+    "Cayley": lambda m, H: OrthogonalRNN(m, H, parametrisation="cayley"),
+    "Householder": lambda m, H: OrthogonalRNN(
+        m, H, activation="tanh", parametrisation="householder"
+    ),
 }
 ALL_CELLS = CELLS | ORTHOGONAL
 every_cell = pytest.mark.parametrize("kind", CELLS)

@@ -95,17 +95,18 @@ KINDS = {
     "system": "system",
     "objective": "objective",
     "real array": "state states start starts point vector direction first second A S G z bias "
-    "entries weight x y xs ys values inputs targets jacobians signal log_values frequencies hidden",
+    "entries vectors weight x y xs ys values inputs targets jacobians signal log_values "
+    "frequencies hidden",
     "integers": "lengths",
     "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries "
     "period largest_period batch_size checkpoint_every blocks exponents interval length patience "
-    "vocabulary sequences points depth order",
+    "vocabulary sequences points depth order delay",
     "steps": "steps transient epochs",
     "positive": "tolerance slow merge safety rate clip largest factor eps input_bound error "
-    "distance weight_hh weight_ih weight_ho step span total_variation phi dropout",
+    "distance weight_hh weight_ih weight_ho step span target total_variation phi dropout",
     "number": "low high value",
     "callable": "function operator sample project validate observe family gradient draw",
-    "choice": "activation loss at scale model name",
+    "choice": "activation loss at scale model name parametrisation",
     "text": "alt title identifier statement",
     "mapping": "record state_dict sliders",
     "path": "checkpoint folder",
@@ -327,6 +328,8 @@ def calls():
                 "windows": (((9, 19), (39, 49)), "collection"),
                 "dtype": np.float64,
             },
+            "copying": {"rng": rng(), "sequences": 2, "delay": 3, "dtype": np.float64},
+            "adding": {"rng": rng(), "sequences": 2, "length": (2, "count"), "dtype": np.float64},
             "symbol_splits": {"rng": rng(), "sequences": ((5, 5), "counts")},
             "accuracy": {"cell": SYMBOL_CELL, "params": (SYMBOL_PARAMS, "dictionary")},
         },
@@ -351,15 +354,24 @@ def calls():
             "expm": {"A": SQUARE},
             "expm_skew": {"S": SQUARE - SQUARE.T},
             "expm_skew_adjoint": {"S": SQUARE - SQUARE.T, "G": SQUARE},
+            "cayley": {"S": SQUARE - SQUARE.T},
+            "cayley_adjoint": {"S": SQUARE - SQUARE.T, "G": SQUARE},
+            "householder": {"vectors": SQUARE},
+            "householder_adjoint": {"vectors": SQUARE, "G": SQUARE},
             "modrelu": {"z": (np.ones(2), "numbers"), "bias": (np.ones(2), "numbers")},
             "OrthogonalRNN": {
                 "input_size": (1, "steps"),
                 "hidden_size": 2,
                 "activation": "modrelu",
+                "parametrisation": "exp",
             },
         },
         "rnnpedagogy.training": {
             "Sequences": {"cost": COST, "batch_size": None},
+            "FreshSequences": {"cell": CELL, "draw": (lambda rng: None, "callable")}
+            | {"steps": (2, "count")},
+            "SlowAtFirst": {"betas": ((0.9, 0.999), "pair"), "eps": 1e-8}
+            | {"count": (2, "steps"), "part": (0.1, "positive")},
             "Mixture": {"objectives": ([Sequences(COST)], "objectives")},
             "Adam": {"betas": ((0.9, 0.999), "pair"), "eps": 1e-8},
             "clip_by_global_norm": {"gradient": (np.ones(3), "numbers"), "largest": (1.0, "limit")},
@@ -377,6 +389,7 @@ def calls():
                 "project": None,
                 "validate": None,
                 "patience": None,
+                "target": None,
                 "record": None,
                 "checkpoint": None,
                 "checkpoint_every": 1,

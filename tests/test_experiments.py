@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from rnnbook.experiments import (
     Experiment,
     StaleError,
     SweepError,
+    delays,
     load,
     results_folder,
     store,
@@ -28,10 +30,14 @@ from rnnbook.experiments import (
 from rnnbook.experiments import __main__ as command_line
 
 from rnnpedagogy._storage import read_arrays, write_arrays
+from rnnpedagogy.cells import LSTM
 from rnnpedagogy.training import Sequences
 
-PART_V_BYTES = {"certificates": 500_000}  # of results, by the pages of Part V …
-PART_V_SECONDS = {"certificates": 800}  # … and of the processor
+PART_V_BYTES = {
+    "certificates": 500_000,
+    "orthogonal": 1_300_000,
+}  # of results, by the pages of Part V …
+PART_V_SECONDS = {"certificates": 800, "orthogonal": 3600}  # … and of the processor
 LARGEST_TOTAL = 5_000_000 + sum(PART_V_BYTES.values())  # bytes, of all stored results
 LONGEST_TOTAL = 7200 + sum(PART_V_SECONDS.values())  # seconds of the processor
 
@@ -597,7 +603,7 @@ def test_stored_results_are_whole_registered_and_small():
 
 
 def test_stored_results_took_little_time():
-    """Four hours of one core in all, two without the single runs; ten minutes a task.
+    """Four hours of one core in all, two without the single runs, and Part V; ten minutes a task.
 
     Half an hour at the paper's size.
     """
@@ -633,6 +639,51 @@ def test_five_seeds_have_the_configuration_of_the_lowest_validation(name):
             best = best | {"forget_bias": 2.0}
         assert config | best == config
         assert config["seed"] != chosen.config["seed"]
+
+
+@pytest.mark.parametrize("task", ["copying", "adding"])
+def test_networks_that_bridge_delays_have_the_setting_that_tuning_found(task):
+    tuning, shared = load(f"{task}-tuning"), {"network", "kind", "hidden", "batch", "clip"}
+    assert len({len(result.config["grid"]) for result in tuning}) == 1
+    for config in EXPERIMENTS[task].tasks.values():
+        long = task == "copying" and config["delay"] >= 200
+        (chosen,) = (
+            result
+            for result in tuning
+            if result.config["network"] == config["network"]
+            and (result.config["delay"] == 200) == long
+        )
+        assert all(config[name] == chosen.config[name] for name in shared)
+        best = chosen.config["grid"][int(chosen["validation"].argmin())]
+        assert config | best == config
+        assert config["seed"] != chosen.config["seed"]
+    groups = Counter(name.rpartition("-")[0] for name in EXPERIMENTS[task].tasks)
+    assert set(groups.values()) == {5}
+
+
+def test_the_score_of_a_tuning_prefers_what_solves_the_task():
+    config = delays.SETTINGS | {"kind": "adding", "delay": 50, "updates": 40}
+    solved, low = (
+        delays.score(config, {"history/cost": np.array(costs) / 6}, {})
+        for costs in ([5.0, 1.0, 0.09], [0.3, 0.2, 0.15, 0.11])
+    )
+    assert solved["validation"] == pytest.approx(6.09 / 4)
+    assert low["validation"] == pytest.approx(0.76 / 4 + 10)
+
+
+def test_held_biases_stay_at_zero_and_starts_are_as_described():
+    config = EXPERIMENTS["check"].tasks["oRNN-copying-0"] | {"updates": 20}
+    _, params = delays.train(config | {"largest_bias": -0.2})
+    assert params["bias"].max() == -0.2
+    _, free = delays.train(config)
+    assert free["bias"].max() > -0.2
+    config |= {"network": "LSTM", "start": "long", "delay": 100, "hidden": 500}
+    drawn = delays._begin(LSTM(10, 500), config, np.random.default_rng(0), 9)
+    write, keep = drawn["bias"][:500], drawn["bias"][500:1000]
+    np.testing.assert_array_equal(write, -keep)
+    assert 0 <= keep.min() < 1 < 4 < keep.max() <= np.log(99)
+    # exp of it is uniform on [1, 99]: a mean of 50, a standard deviation of 98/√12, four errors.
+    assert abs(np.exp(keep).mean() - 50) < 4 * 98 / np.sqrt(12 * 500)
 
 
 def test_every_network_is_tuned_alike():

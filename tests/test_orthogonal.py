@@ -23,9 +23,13 @@ from rnnpedagogy.gradients import bptt, hessian_vector_product, rtrl
 from rnnpedagogy.jacobians import jacobian_products, state_jacobians
 from rnnpedagogy.orthogonal import (
     OrthogonalRNN,
+    cayley,
+    cayley_adjoint,
     expm,
     expm_skew,
     expm_skew_adjoint,
+    householder,
+    householder_adjoint,
     modrelu,
     skew_matrix,
 )
@@ -201,6 +205,167 @@ def test_batches_of_matrices_are_loops(shapes, n):
         assert_equal_to_rounding(Z[index], expm_skew_adjoint(S[index], G[index]), units=16 * n)
 
 
+# ---------------------------------------------------------------- Cayley's map, and reflections
+
+
+@pytest.mark.parametrize("omega", [0.0, 1e-9, 0.5, 2.0, 100.0, -3.0])
+def test_in_the_plane_cayleys_map_is_the_rotation_by_twice_an_arctangent(omega):
+    angle = 2 * math.atan(omega / 2)
+    cos, sin = math.cos(angle), math.sin(angle)
+    found = cayley(skew_matrix(np.array([-omega])))
+    # The condition of I + S/2 is one: all its singular values are equal.
+    np.testing.assert_allclose(found, [[cos, -sin], [sin, cos]], rtol=0, atol=8 * EPS)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 40])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 10.0])
+def test_cayleys_map_is_its_definition(n, size):
+    S = draw_skew(n, size=size)
+    G = np.random.default_rng(1).normal(size=(n, n))
+    identity = np.eye(n)
+    W = (identity + S / 2) @ np.linalg.inv(identity - S / 2)
+    Z = 0.5 * (identity + W.T) @ G @ np.linalg.inv(identity + S / 2)
+    # An inverse is wrong by some n ε times the condition, here at most √(1 + ‖S‖²/4).
+    units = 8 * n * np.hypot(1, np.linalg.norm(S, 2) / 2)
+    assert_equal_to_rounding(cayley(S), W, units=units)
+    assert_equal_to_rounding(cayley_adjoint(S, G), Z, units=units)
+    assert off_orthogonal(cayley(S)) <= units * EPS
+    # −1 is no eigenvalue: the inverse map gives S back.
+    back = 2 * np.linalg.solve(W + identity, W - identity)
+    np.testing.assert_allclose(back, S, rtol=0, atol=units**2 * EPS)
+
+
+def reflections(vectors):
+    n = vectors.shape[-1]
+    W = np.eye(n)
+    for v in vectors:
+        W = W @ (np.eye(n) - 2 * np.outer(v, v) / (v @ v))
+    return W
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (1, 4), (2, 2), (5, 4), (40, 40)])
+@pytest.mark.parametrize("size", [1e-100, 1.0, 1e100])
+def test_householder_is_the_product_of_its_reflections(k, n, size):
+    vectors = size * np.random.default_rng(0).normal(size=(k, n))
+    W = householder(vectors)
+    np.testing.assert_allclose(W, reflections(vectors / size), rtol=0, atol=8 * k * EPS)
+    assert off_orthogonal(W) <= 8 * k * EPS
+    assert round(np.linalg.det(W)) == (-1) ** k
+
+
+def test_two_reflections_turn_by_twice_the_angle_between_them_and_parallel_ones_cancel():
+    a = 0.4
+    W = householder(np.array([[1.0, 0.0], [np.cos(a), np.sin(a)]]))
+    cos, sin = np.cos(2 * a), np.sin(2 * a)
+    np.testing.assert_allclose(W, [[cos, sin], [-sin, cos]], rtol=0, atol=8 * EPS)
+    same = np.array([[1.0, 2.0, 3.0], [-2.0, -4.0, -6.0]])
+    np.testing.assert_allclose(householder(same), np.eye(3), rtol=0, atol=8 * EPS)
+
+
+def differentiable_cayley(S):
+    return anp.dot(anp.eye(len(S)) + S / 2, anp.linalg.inv(anp.eye(len(S)) - S / 2))
+
+
+def differentiable_householder(V):
+    W = anp.eye(V.shape[1])
+    for v in V:
+        W = W - 2 * anp.outer(anp.dot(W, v), v) / anp.dot(v, v)
+    return W
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_both_adjoints_are_those_of_automatic_differentiation(n):
+    rng = np.random.default_rng(0)
+    G = rng.normal(size=(n, n))
+    for free, adjoint, function in (
+        (draw_skew(n), cayley_adjoint, differentiable_cayley),
+        (rng.normal(size=(n - 1, n)), householder_adjoint, differentiable_householder),
+    ):
+        expected = autograd.grad(lambda A, f=function: anp.sum(G * f(A)))(free)
+        assert_equal_to_rounding(adjoint(free, G), expected, units=64 * n)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_adjoints_pass_a_check_by_finite_differences(seed):
+    n, rng = 6, np.random.default_rng(seed)
+    G, h = rng.normal(size=(n, n)), EPS ** (1 / 3)
+    E = draw_skew(n, seed=seed + 10)
+    V = rng.normal(size=(4, n))
+    V /= np.linalg.norm(V, axis=1, keepdims=True)
+    D = rng.normal(size=(4, n))
+    cases = (
+        # A(h) = (I + (S + hE)/2)⁻¹ with ‖A‖ ≤ 1: its third derivative, twice, is at most 12/8 ‖E‖³.
+        (draw_skew(n, seed=seed), E, cayley, cayley_adjoint, 1.5 * np.linalg.norm(E, 2) ** 3),
+        # A reflection at a unit vector has derivatives of at most 4, 24, 192 in a direction
+        # of length d, d², d³; four of them by the rule of the product, with all d at most ‖D‖.
+        (V, D, householder, householder_adjoint, 2 * (4 * 8) ** 3 * np.linalg.norm(D) ** 3),
+    )
+    for free, way, function, adjoint, third in cases:
+        plus, minus = (np.sum(G * function(free + d * way)) for d in (h, -h))
+        truncation = h**2 / 6 * np.linalg.norm(G) * np.sqrt(n) * third
+        rounding = 16 * n * EPS * np.abs(G).sum() / h
+        error = abs((plus - minus) / (2 * h) - np.sum(adjoint(free, G) * way))
+        assert error <= truncation + rounding
+        assert error <= 1e-7 * np.linalg.norm(G) * np.linalg.norm(way) ** 3  # no rough bound hides
+
+
+def test_types_and_leading_axes_of_the_other_two():
+    S, V = draw_skew(3, leads=(2,)), np.random.default_rng(0).normal(size=(2, 2, 3))
+    G = np.random.default_rng(1).normal(size=(3, 3))
+    for free, function, adjoint in (
+        (S, cayley, cayley_adjoint),
+        (V, householder, householder_adjoint),
+    ):
+        for k in range(2):
+            np.testing.assert_allclose(function(free)[k], function(free[k]), atol=8 * EPS)
+            np.testing.assert_allclose(adjoint(free, G)[k], adjoint(free[k], G), atol=32 * EPS)
+        single = free.astype(np.float32)
+        assert function(single).dtype == adjoint(single, G.astype(np.float32)).dtype == np.float32
+        # Double precision inside: only the result is rounded.
+        assert off_orthogonal(function(single).astype(float)) <= 3 * np.finfo(np.float32).eps
+
+
+def test_zero_vectors_are_refused():
+    for short in (0.0, 1e-200):
+        with pytest.raises(ValueError, match="vectors must not be zero, nor have squares that are"):
+            householder(np.array([[1.0, 0.0], [short, 0.0]]))
+    cell = OrthogonalRNN(1, 2, parametrisation="householder")
+    params = cell.init_params(np.random.default_rng(0)) | {"vectors": np.zeros((2, 2))}
+    with pytest.raises(ValueError, match="vectors must not be zero"):
+        rollout(cell, params, np.zeros(2), np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("H", [1, 2, 5, 8])
+def test_all_parametrisations_begin_with_turned_planes(H):
+    drawn = {}
+    for name in ("exp", "cayley", "householder"):
+        cell = OrthogonalRNN(1, H, parametrisation=name)
+        W = cell.reparametrise(cell.init_params(np.random.default_rng(H)))[0]["weight_hh"]
+        planes = np.kron(np.eye(H // 2), np.ones((2, 2)))
+        planes = np.pad(planes, (0, H % 2), constant_values=0) + np.eye(H)
+        assert not W[planes == 0].any()
+        # An angle close to π makes the condition of Cayley's map large.
+        np.testing.assert_allclose(W.T @ W, np.eye(H), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(np.linalg.det(W), 1, rtol=1e-12)
+        drawn[name] = W
+    np.testing.assert_allclose(drawn["cayley"], drawn["exp"], rtol=0, atol=1e-12)
+
+
+def test_an_even_number_of_reflections_reaches_every_rotation():
+    # A vector that W moves, minus its image, is reflected away; what is left moves one axis less.
+    for n in (2, 3, 6, 7):
+        W = expm_skew(draw_skew(n, seed=n, size=3.0))
+        rest, found = W.copy(), []
+        for k in range(n):
+            v = rest[:, k] - np.eye(n)[k]
+            if np.linalg.norm(v) > 1e-9:
+                found.append(v)
+                rest -= 2 * np.outer(v, v @ rest) / (v @ v)
+        assert len(found) % 2 == 0
+        assert len(found) <= n - n % 2
+        np.testing.assert_allclose(householder(np.array(found)), W, rtol=0, atol=1e-12)
+
+
 # ------------------------------------------------------------------------------------- modReLU
 
 
@@ -313,7 +478,7 @@ def test_a_batch_of_parameters_is_a_loop(kind, leads):
 @every_kind
 def test_one_unit_and_no_input_are_allowed(kind):
     cost, params = problem(kind, size=(0, 1, 2))
-    assert params["skew"].shape == (0,)
+    assert flatten(params).size == 1 + 2 + 2  # bias and readout: no rotation, no input
     expected = autograd.grad(cost.step_by_step)(params)
     assert_same_params(bptt(cost, params).params, expected)
     assert_same_params(rtrl(cost, params).params, expected)
@@ -387,6 +552,10 @@ def test_bad_matrices_are_named():
 def test_bad_cells_and_parameters_are_named():
     with pytest.raises(ValueError, match="activation must be one of 'modrelu', 'tanh', 'identity'"):
         OrthogonalRNN(1, 2, activation="relu")
+    with pytest.raises(ValueError, match="parametrisation must be one of 'exp', 'cayley', 'house"):
+        OrthogonalRNN(1, 2, parametrisation="qr")
+    other = OrthogonalRNN(1, 2, parametrisation="cayley")
+    assert repr(other) == "OrthogonalRNN(1, 2, activation='modrelu', parametrisation='cayley')"
     cell = OrthogonalRNN(1, 3, activation="tanh")
     assert repr(cell) == "OrthogonalRNN(1, 3, activation='tanh')"
     params = draw_params(cell, np.random.default_rng(0))

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from rnnpedagogy.cells import LSTM, Elman
-from rnnpedagogy.costs import Cost
+from rnnpedagogy.costs import Cost, CrossEntropy
 from rnnpedagogy.tasks import (
     accuracy,
+    adding,
+    copying,
     sine_generation,
     symbol_classification,
     symbol_splits,
@@ -132,6 +134,64 @@ def test_the_accuracy_counts_right_answers_at_the_last_step():
     assert 0 < right[0].sum() < 30
     assert accuracy(cell, params, tasks[0]) == np.mean(right[0])
     assert accuracy(cell, params, *tasks) == pytest.approx(np.mean(right), rel=1e-15)
+
+
+def test_copying_shows_ten_symbols_and_asks_for_them_after_the_delay():
+    task = copying(np.random.default_rng(0), sequences=7, delay=5, dtype=np.float32)
+    shown = task.inputs.argmax(axis=-1)
+    assert task.inputs.shape == (25, 7, 10)
+    assert task.inputs.dtype == np.float32
+    np.testing.assert_array_equal(task.inputs.sum(axis=-1), 1)
+    assert shown[:10].max() < 8
+    np.testing.assert_array_equal(shown[10:14], 8)  # T − 1 blanks
+    np.testing.assert_array_equal(shown[14], 9)  # the signal: answers begin with the next step
+    np.testing.assert_array_equal(shown[15:], 8)
+    np.testing.assert_array_equal(task.targets[:15], 8)
+    np.testing.assert_array_equal(task.targets[15:], shown[:10])
+    assert task.output_size == 9
+    np.testing.assert_array_equal(
+        copying(np.random.default_rng(0), sequences=7, delay=1).targets[11:], shown[:10]
+    )
+
+
+@pytest.mark.parametrize("delay", [1, 30, 100])
+def test_without_memory_copying_costs_ten_guesses_among_eight(delay):
+    """Who knows the place answers blank, with a score so large that nothing is left to lose."""
+    task = copying(np.random.default_rng(0), sequences=50, delay=delay)
+    answers = np.zeros((delay + 20, 50, 9))
+    answers[: delay + 10, :, 8] = 800.0
+    answers[delay + 10 :, :, 8] = -800.0
+    cost = CrossEntropy().value(answers, task.targets).mean()
+    assert cost == pytest.approx(10 * np.log(8) / (delay + 20), rel=1e-12)
+
+
+def test_adding_asks_for_the_sum_of_two_marked_numbers():
+    for length in (2, 7, 40):
+        task = adding(np.random.default_rng(0), sequences=500, length=length)
+        numbers, marks = np.moveaxis(task.inputs, -1, 0)
+        half = length // 2
+        np.testing.assert_array_equal(marks[:half].sum(axis=0), 1)
+        np.testing.assert_array_equal(marks[half:].sum(axis=0), 1)
+        assert (marks.sum(axis=1) > 0).all()  # every place occurs
+        np.testing.assert_allclose(task.targets[-1, :, 0], (numbers * marks).sum(axis=0))
+        assert task.targets.shape == (length, 500, 1)
+
+
+def test_the_best_constant_answer_to_adding_is_wrong_by_a_sixth():
+    task = adding(np.random.default_rng(0), sequences=20_000, length=10)
+    cell = Elman(2, 1)
+    params = {name: np.zeros(shape) for name, shape in cell.param_shapes(1).items()}
+    # (s − 1)² has the mean 1/6 and the variance 7/180, s being a sum of two uniform numbers.
+    error = 4 * np.sqrt(7 / 180 / 20_000)
+    assert task.cost(cell)(params | {"bias_o": np.ones(1)}) == pytest.approx(1 / 6, abs=error)
+
+
+def test_bad_delays_are_named():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="delay must be a positive integer, got 0"):
+        copying(rng, delay=0)
+    with pytest.raises(ValueError, match="length must be an integer of at least 2, got 1"):
+        adding(rng, length=1)
 
 
 def test_a_task_can_be_made_again():

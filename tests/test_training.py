@@ -22,17 +22,20 @@ from strategies import (
 )
 
 from rnnpedagogy import __file__ as package
-from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.cells import LSTM, Elman, flatten
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
 from rnnpedagogy.gradients import bptt
 from rnnpedagogy.rollout import outputs, rollout
+from rnnpedagogy.tasks import adding
 from rnnpedagogy.training import (
     Adam,
     ExponentRecorder,
+    FreshSequences,
     Mixture,
     OrbitRecorder,
     Sequences,
+    SlowAtFirst,
     StepSchedule,
     clip_by_global_norm,
     train,
@@ -516,6 +519,60 @@ def test_training_stops_early_and_remembers_the_best():
     np.testing.assert_array_equal(run.history["validation"], [5, 3, 4, 2, 2, 2.5, 3])
     assert run.best_params["x"][0] == visited[3]
     assert run.params["x"][0] == visited[6]
+
+
+def test_it_stops_at_a_target(tmp_path):
+    settings = {"objective": Parabola(), "params": point(), "epochs": 50, "rate": 0.05}
+    whole = quietly(**settings)
+    eighth = whole.history["cost"][7]
+    for target, epochs in ((eighth, 8), (np.nextafter(eighth, 0), 9)):
+        run = quietly(**settings, target=target)
+        assert run.epoch == epochs
+        assert run.stopped == f"arrived at {run.history['cost'][-1]:.3g}, after epoch {epochs}"
+    watched = iter([5.0, 1.0, 3.0])  # the validation, if there is one
+    run = quietly(**settings, validate=lambda params: next(watched), target=1.0)
+    assert run.epoch == 2
+    path = tmp_path / "run"
+    for _ in range(2):  # what has arrived does not go on when it is resumed
+        assert quietly(**settings, target=target, checkpoint=path).epoch == 9
+    with pytest.raises(ValueError, match="target must be a finite number of at least 0, got -1"):
+        quietly(**settings, target=-1)
+
+
+def test_fresh_sequences_are_drawn_anew_and_their_gradient_is_that_of_their_cost():
+    cell = LSTM(2, 3)
+
+    def draw(rng):
+        return adding(rng, sequences=4, length=6)
+
+    objective = FreshSequences(cell, draw, steps=3)
+    drawn = list(objective.batches(np.random.default_rng(0)))
+    assert len(drawn) == 3
+    assert (drawn[0].inputs != drawn[1].inputs).any()
+    again = draw(np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn[0].inputs, again.inputs)
+    params = cell.init_params(np.random.default_rng(1), output_size=1)
+    found, expected = objective.gradient(params, again, None, None), bptt(again.cost(cell), params)
+    assert found.value == expected.value
+    run = quietly(objective, params, epochs=2)
+    same = quietly(objective, params, epochs=2)
+    np.testing.assert_array_equal(flatten(run.params), flatten(same.params))
+    assert run.history["cost"].shape == (2,)
+
+
+def test_the_first_entries_are_slower():
+    theta, gradient = np.ones(4), np.array([1.0, -2.0, 3.0, 4.0])
+    plain, _ = Adam().update(theta, gradient, Adam().init(theta), 0.1)
+    slow = SlowAtFirst(count=2, part=0.25)
+    found, _ = slow.update(theta, gradient, slow.init(theta), 0.1)
+    np.testing.assert_allclose(found[:2] - 1, 0.25 * (plain[:2] - 1), rtol=1e-14)
+    np.testing.assert_array_equal(found[2:], plain[2:])
+    none, _ = SlowAtFirst(count=0).update(theta, gradient, slow.init(theta), 0.1)
+    np.testing.assert_array_equal(none, plain)
+    single = slow.update(
+        theta.astype("f4"), gradient.astype("f4"), slow.init(theta.astype("f4")), 0.1
+    )
+    assert single[0].dtype == np.float32
 
 
 def test_a_cost_of_other_sequences_can_be_the_validation():

@@ -83,6 +83,7 @@ def train(
     project=None,
     validate=None,
     patience=None,
+    target=None,
     record=None,
     checkpoint=None,
     checkpoint_every=1,
@@ -117,6 +118,8 @@ def train(
         Maps parameters to a number, the lower the better: a `Cost` of other sequences, for example.
     patience : int, optional
         Stop after so many epochs in a row without a new lowest validation.
+    target : float, optional
+        Stop once the watched value, the validation or else the cost, is not above it.
     record : dict of callable, optional
         Recorders by name, such as `OrbitRecorder`: functions ``(epoch, params)`` that return an
         array, or ``None`` for an epoch that is not recorded. They are called before the first epoch
@@ -147,7 +150,9 @@ def train(
     RuntimeWarning
         If cost, gradient, parameters or validation are not finite any more: then training stops.
     """
-    run = _Run(params, objective, rng, optimiser, rate, clip, project, validate, patience, record)
+    run = _Run(
+        params, objective, rng, optimiser, rate, clip, project, validate, patience, target, record
+    )
     saved = None if checkpoint is None else Checkpoint(checkpoint, run.settings())
     with nullcontext() if saved is None else saved.held():
         stopped, diverged = _go_on(run, saved, epochs, checkpoint_every, progress)
@@ -167,6 +172,9 @@ def _go_on(run, saved, epochs, every, progress):
     stopped, diverged = f"all {epochs} epochs done", False
     left, show = _progress(range(run.epoch, epochs), progress)
     for _ in left:
+        if run.has_arrived():
+            stopped = f"arrived at {run.watched[-1]:.3g}, after epoch {run.epoch}"
+            break
         if run.has_waited_enough():
             stopped = f"no lower validation in {run.patience} epochs, after epoch {run.epoch}"
             break
@@ -218,6 +226,7 @@ class _Run:
     project: object
     validate: object
     patience: int | None
+    target: float | None
     record: Mapping
 
     def __post_init__(self):
@@ -252,13 +261,21 @@ class _Run:
     def settings(self):
         """What a checkpoint is compared by: texts that tell data, parameters and settings apart."""
         objective = self.objective
-        others = ("optimiser", "rate", "clip", "project", "validate", "patience")
+        others = ("optimiser", "rate", "clip", "project", "validate", "patience", "target")
         return {
             "objective": getattr(objective, "fingerprint", lambda: type(objective).__name__)(),
             "params": f"{self.shapes} {digest(self.theta)}",
             "record": describe(self.record),
             "rng": f"{type(self.rng.bit_generator).__name__} {self.seed}",
         } | {name: describe(getattr(self, name)) for name in others}
+
+    @property
+    def watched(self):
+        return self.history.get("validation", self.history["cost"])
+
+    def has_arrived(self):
+        """Whether the watched value has fallen to the target; also true of a resumed run."""
+        return self.target is not None and bool(self.watched) and self.watched[-1] <= self.target
 
     def has_waited_enough(self):
         """Whether the validation has not fallen for too long; also true of a resumed run."""
@@ -280,8 +297,7 @@ class _Run:
         """Go through the batches once, and validate; what the history keeps of that."""
         begun, costs, norms, state = time.perf_counter(), [], [], None
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            watched = self.history.get("validation", self.history["cost"])
-            rate = non_negative("rate", self.rate(watched))
+            rate = non_negative("rate", self.rate(self.watched))
             for k, batch in enumerate(self.objective.batches(self.rng), start=1):
                 cost, norm, state = self._step(rate, k, batch, state)
                 costs.append(cost)

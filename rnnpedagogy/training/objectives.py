@@ -72,6 +72,31 @@ class Mixture:
         return f"Mixture {[objective.fingerprint() for objective in self.objectives]}"
 
 
+@takes
+class FreshSequences:
+    """New sequences for every batch: the cost is that of sequences that were never seen.
+
+    Parameters
+    ----------
+    cell : Cell
+    draw : callable
+        Maps a generator to a `Task`, such as ``lambda rng: copying(rng, sequences=20, delay=50)``.
+    steps : int
+        Batches, and with them updates, of an epoch.
+    """
+
+    def __init__(self, cell, draw, *, steps=10):
+        self.cell, self.draw, self.steps = cell, draw, steps
+
+    def batches(self, rng):
+        """Tasks, drawn one after the other."""
+        return (self.draw(rng) for _ in range(self.steps))
+
+    def gradient(self, params, batch, state, rng):
+        """`bptt` of the sequences of a task."""
+        return bptt(batch.cost(self.cell), params)
+
+
 def _loss_name(cost):
     return next(name for name, loss in LOSSES.items() if type(cost.loss) is loss)
 

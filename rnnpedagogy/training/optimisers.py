@@ -74,6 +74,37 @@ class Adam:
         return theta, {"mean": mean, "square": square, "steps": np.array(k)}
 
 
+@takes(part=non_negative, betas=pair_of(fraction))
+@dataclass(frozen=True)
+class SlowAtFirst(Adam):
+    """`Adam`, the first entries of ``θ`` at a part of the rate.
+
+    For the parameters of a rotation, which are the first ones of an `OrthogonalRNN`.
+
+    Parameters
+    ----------
+    betas, eps
+        As for `Adam`.
+    count : int
+        How many entries.
+    part : float
+        What the rate is multiplied by for them.
+
+    References
+    ----------
+    M. Lezcano-Casado, D. Martínez-Rubio, Cheap orthogonal constraints in neural networks, ICML
+    2019, whose experiments train rotations at a lower rate.
+    """
+
+    count: int = 0
+    part: float = 0.1
+
+    def update(self, theta, gradient, memory, rate):
+        rates = np.full_like(theta, rate)
+        rates[..., : self.count] *= self.part
+        return super().update(theta, gradient, memory, rates)
+
+
 @takes(gradient=float_array, largest=at_most)
 def clip_by_global_norm(gradient, largest):
     r"""Shorten a gradient that is too long, keeping its direction.

@@ -9,12 +9,13 @@ from itertools import product
 
 import numpy as np
 
-from rnnbook.experiments import contracting, driven, sine, store, symbols, words
+from rnnbook.experiments import contracting, delays, driven, sine, store, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
 KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
 KINDS_OF_TASKS |= {"contracting": contracting}
+KINDS_OF_TASKS |= dict.fromkeys(("copying", "adding"), delays)
 SEEDS, TUNING_SEED = range(5), 10
 
 
@@ -39,7 +40,7 @@ def _tune(config, checkpoint=None):
     for number, point in enumerate(config["grid"]):
         one = config | {"record_every": None} | point
         path = checkpoint and checkpoint.with_name(f"{checkpoint.name}-{number}")
-        found.append(KINDS_OF_TASKS[config["kind"]].score(one, _train(one, path)[1]))
+        found.append(KINDS_OF_TASKS[config["kind"]].score(one, *_train(one, path)))
     return {name: np.float32([scores[name] for scores in found]) for name in found[0]}, {}
 
 
@@ -88,6 +89,29 @@ def _tuned(tuning, label="", changes=None, **where):
     return tasks
 
 
+def _delays(kind, delay, updates=1000):
+    """One task of tuning of copying or adding for each network."""
+    base, tasks = delays.SETTINGS | {"kind": kind, "delay": delay, "updates": updates}, {}
+    for network, hidden in delays.SIZES[kind].items():
+        starts = ["drawn", "orthogonal" if network == "tanh" else "long"]
+        axis = {"skew_rate": [1.0, 0.1]} if network == "oRNN" else {"start": starts}
+        grid = _points(rate=[0.015, 0.005, 0.0015], **axis)
+        tasks |= _tasks(base | {"hidden": hidden, "grid": grid}, (network,), TUNING_SEED)
+    return tasks
+
+
+def _bridges(tuning, tuned_at, networks, updates=1000):
+    """Five seeds of the networks of each delay; in "held" ones modReLU is non-expansive."""
+    tasks = {}
+    for delay, names in networks.items():
+        changes, at = {"delay": delay, "updates": updates}, {"delay": [tuned_at]}
+        tasks |= _tuned(tuning, f"-{delay}", changes, network=names, **at)
+        if "held" in names:
+            changes |= {"largest_bias": 0.0}
+            tasks |= _tuned(tuning, f"-held-{delay}", changes, network=["oRNN"], **at)
+    return tasks
+
+
 def _driven(*sizes):
     """One task for each network, size and seed; it trains at all gains."""
     tasks = {}
@@ -102,12 +126,14 @@ def _checks():
     sines = sine.CONFIG | short | {"epochs": 20, "free_steps": 300}
     symbol = symbols.CONFIG | short | {"epochs": 5, "sequences": [500, 100, 100], "starts": 4}
     drive = driven.CONFIG | short | {"epochs": 2, "gains": [1.0, 2.0], "hidden": 4}
+    delay = delays.SETTINGS | {"delay": 10, "hidden": 8, "updates": 40, "rate": 0.01} | short
     word = words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2}
     return (
         _tasks(sines, ("LSTM", "oRNN"), 0, "-sine")
         | _tasks(symbol, tuple(NETWORKS)[1:], 0, "-symbols")
         | _tasks(word, ("LSTM", "oRNN"), 0, "-words")
         | _tasks(drive, ("tanh", "GRU"), 0, "-driven")
+        | _tasks(delay | {"kind": "copying"}, ("GRU", "oRNN"), 0, "-copying")
     )
 
 
@@ -134,6 +160,10 @@ WORDS = _tuning(
     _grids(words.CONFIG, NETWORKS, (0.01, 0.005))
     | _grids(words.PYDOC, NETWORKS, (0.005,), (0.0, 2.0), label="-pydoc"),
 )
+ALL, HELD = (*delays.CELLS, "held"), ("oRNN", "held")
+AGAIN = {"oRNN-long-10": _delays("copying", 200, updates=200)["oRNN-10"]}  # for long delays
+COPYING = _tuning("copying", _delays("copying", 20) | AGAIN)
+ADDING = _tuning("adding", _delays("adding", 50))
 LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
 
 EXPERIMENTS = {
@@ -183,6 +213,19 @@ EXPERIMENTS = {
             "contracting",
             "one symbol, by networks that contract: tuned, then five seeds, rate by length",
             contracting.tasks(),
+        ),
+        COPYING,
+        ADDING,
+        _experiment(
+            "copying",
+            "ten symbols copied after a delay, by four networks",
+            _bridges(COPYING, 20, {20: ALL, 50: HELD, 100: HELD})
+            | _bridges(COPYING, 200, {200: HELD, 500: HELD}),
+        ),
+        _experiment(
+            "adding",
+            "two marked numbers added, by four networks",
+            _bridges(ADDING, 50, {50: ALL, 100: ALL[1:], 200: ALL[1:4], 400: ALL[1:3]}, 2000),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
