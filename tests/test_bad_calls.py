@@ -94,12 +94,13 @@ KINDS = {
     "cost": "cost",
     "system": "system",
     "objective": "objective",
-    "real array": "state states start starts point vector direction first second A S G z bias "
-    "entries weight x y xs ys values inputs targets jacobians signal log_values frequencies hidden",
+    "real array": "state states start starts point vector direction first second A B S G z bias "
+    "noise entries weight x y xs ys values inputs targets jacobians signal log_values frequencies "
+    "hidden",
     "integers": "lengths",
     "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries "
     "period largest_period batch_size checkpoint_every blocks exponents interval length patience "
-    "vocabulary sequences points depth order",
+    "vocabulary sequences points depth order lags",
     "steps": "steps transient epochs",
     "positive": "tolerance slow merge safety rate clip largest factor eps input_bound error "
     "distance weight_hh weight_ih weight_ho step span total_variation phi dropout",
@@ -243,6 +244,16 @@ def calls():
                 "tries": 2,
             },
             "largest_decreasing_step": FOUND | {"names": None},
+        },
+        "rnnpedagogy.memory": {
+            "noisy_rollout": NET
+            | {"state": np.zeros((2, 3)), "inputs": INPUTS, "noise": np.ones(3), "rng": rng()},
+            "memory_function": {
+                "states": rng().normal(size=(6, 4, 3)),
+                "inputs": rng().normal(size=(6, 4, 1)),
+                "lags": 2,
+            },
+            "linear_memory": {"A": SQUARE, "B": np.ones((2, 1)), "noise": np.ones(2), "lags": 3},
         },
         "rnnpedagogy.growth": {
             "growth_rate": {
