@@ -30,37 +30,53 @@ def train(config, checkpoint=None):
 
 
 def analyse(config, params):
-    """`_measured` of each network: of those of five seeds, at the start and trained, or the gains.
+    """What `_measured` finds for each network, axes first.
 
-    Parameters are not given: they are drawn from the seed, or read from the results of another
-    experiment, ``source``.
+    Axes are the gains and one more, or the five seeds of another experiment's networks and (before
+    training, trained). Parameters are not given: they are drawn from the seed, or read from the
+    results of that experiment, the ``source``.
     """
-    rows, rng = [], generators(config)[3]
-    if "source" in config:
-        for seed in range(5):
-            own, end = _stored(config, seed)
-            draw, inputs = _inputs_of(own, end)
-            cell, project = network(own, inputs)
-            start = first(cell.init_params(generators(own)[1]), own, project)
-            both = [
-                {name: float64(one)[name] for name in cell.param_shapes()} for one in (start, end)
-            ]
-            rows.append([_measured(cell, one, draw, rng, config) for one in both])
-    else:
-        cell, init_rng = CELLS[config["network"]](1, config["hidden"]), generators(config)[1]
-        for gain in config["gains"]:
-            one = driven.start(cell, gain, init_rng)
-            if config["network"] == "orthogonal":
-                one["weight_hh"] = gain * np.linalg.qr(one["weight_hh"])[0]
-            one["weight_ih"] *= config["input"]
-            one = {name: one[name] for name in cell.param_shapes()}
-            rows.append([_measured(cell, one, _normal, rng, config)])
-    names = rows[0][0]
-    return {k: np.array([[one[k] for one in row] for row in rows], np.float32) for k in names}
+    rng = generators(config)[3]
+    rows = [
+        [
+            _measured(cell, {k: one[k] for k in cell.param_shapes()}, draw, rng, config)
+            for one in row
+        ]
+        for cell, draw, row in (_trained if "source" in config else _random)(config)
+    ]
+    return {k: np.float32([[one[k] for one in row] for row in rows]) for k in rows[0][0]}
 
 
-def _normal(rng, shape):
-    return rng.normal(size=(*shape, 1))
+def _random(config):
+    """Cell, function that draws inputs, and parameters, for each gain."""
+    cell, rng = CELLS[config["network"]](1, config["hidden"]), generators(config)[1]
+    for gain in config["gains"]:
+        one = driven.start(cell, gain, rng)
+        if config["network"] == "orthogonal":
+            one["weight_hh"] = gain * np.linalg.qr(one["weight_hh"])[0]
+        one["weight_ih"] *= config["input"]
+        yield cell, lambda rng, shape: rng.normal(size=(*shape, 1)), [one]
+
+
+def _trained(config):
+    """The same for each seed of the source: inputs are white, with the law of those of the task."""
+    for seed in range(5):
+        own, end = _stored(config, seed)
+        draw, size = _inputs_of(own, end)
+        cell, project = network(own, size)
+        start = first(cell.init_params(generators(own)[1]), own, project)
+        yield cell, draw, [float64(start), float64(end)]
+
+
+def _inputs_of(own, params):
+    """A function that draws inputs, and their size."""
+    if own["kind"] == "sine":
+        return lambda rng, shape: rng.uniform(np.pi / 16, np.pi / 8, (*shape, 1)), 1
+    rows = np.eye(6)
+    if own["kind"] == "words":
+        words = load_corpus(own["corpus"], vocabulary=own["vocabulary"]).train
+        rows = params["embedding"].astype(float)[words]
+    return lambda rng, shape: rows[rng.integers(len(rows), size=shape)], rows.shape[-1]
 
 
 def _stored(config, seed):
@@ -71,56 +87,32 @@ def _stored(config, seed):
     return json.loads(str(arrays["record"]))["config"], params
 
 
-def _inputs_of(own, params):
-    """White inputs with the law of the task's: a function that draws them, and their size."""
-    if own["kind"] == "sine":
-        return lambda rng, shape: rng.uniform(np.pi / 16, np.pi / 8, (*shape, 1)), 1
-    rows = np.eye(6)
-    if own["kind"] == "words":
-        words = load_corpus(own["corpus"], vocabulary=own["vocabulary"]).train
-        rows = params["embedding"].astype(float)[words]
-    return lambda rng, shape: rows[rng.integers(len(rows), size=shape)], rows.shape[-1]
-
-
 def _measured(cell, params, draw, rng, config):
     """What is found for one network.
 
-    ``memory`` and ``reach`` for each noise: the sum of `memory_function` over the lags, and how
-    many of its values are at least one half; ``curve``, rounded, for the second noise; ``hidden``,
-    the memory of ``h`` alone; ``exponent``; ``curvature``, the logarithm to base ten of the norm
-    of the Hessian for each length.
+    For each noise ``memory``, the sum of `memory_function` over the lags; for the second noise
+    ``hidden``, that of a readout of ``h`` alone; ``exponent``; for each length ``curvature``, the
+    logarithm to base ten of the norm of the Hessian in the cell's parameters, where a random
+    readout is to give white noise.
     """
-    H, past = cell.hidden_size, TRANSIENT - config["lags"]
+    H, zero, past = cell.hidden_size, cell.zero_state(), TRANSIENT - config["lags"]
     single = {name: array.astype(np.float32) for name, array in params.items()}
-    zero, u = cell.zero_state(), draw(rng, (TRANSIENT + STEPS, SEQUENCES)).astype(np.float32)
-    spread = rollout(cell, single, zero.astype(np.float32), u)[TRANSIENT:].std(axis=(0, 1))
-    found = {"memory": [], "reach": []}
-    for noise in np.float32(config["noise"]):
-        x = noisy_rollout(cell, single, zero.astype(np.float32), u, noise * spread, rng)
-        x, seen = x[past:].astype(float), u[past:].astype(float)
-        curve = memory_function(x, seen, config["lags"])
-        found["memory"].append(curve.sum())
-        found["reach"].append((curve >= 0.5).sum())
-        if len(found["memory"]) == 2:
-            found["curve"] = np.round(curve, 2)
-            found["hidden"] = memory_function(x[..., :H], seen, config["lags"]).sum()
+    begin, u = np.float32(zero), np.float32(draw(rng, (TRANSIENT + STEPS, SEQUENCES)))
+    spread = rollout(cell, single, begin, u)[TRANSIENT:].std(axis=(0, 1))
+    found, orbit = {"memory": [], "curvature": []}, {"steps": 400, "transient": 100}
+    for k, noise in enumerate(np.float32(config["noise"])):
+        x = noisy_rollout(cell, single, begin, u, noise * spread, rng)[past:].astype(float)
+        seen = u[past:].astype(float), config["lags"]
+        found["memory"].append(memory_function(x, *seen).sum())
+        if k == 1:
+            found["hidden"] = memory_function(x[..., :H], *seen).sum()
     system = CellMap(cell, params, draw(rng, (500,)))
-    found["exponent"] = lyapunov_spectrum(
-        system, zero, steps=400, transient=100, exponents=1
-    ).exponents[0]
-    found["curvature"] = [
-        np.log10(_curvature(cell, params, spread[:H].astype(float), draw, rng, steps))
-        for steps in config["lengths"]
-    ]
+    found["exponent"] = lyapunov_spectrum(system, zero, exponents=1, **orbit).exponents[0]
+    scale = np.sqrt(H) * np.where(spread[:H] > 0, spread[:H].astype(float), np.inf)
+    for N in config["lengths"]:
+        readout = {"weight_ho": rng.normal(size=(1, H)) / scale, "bias_o": np.zeros(1)}
+        V = Cost(cell, draw(rng, (N, 4)), rng.normal(size=(N, 4, 1)))
+        settings = {"names": list(cell.param_shapes()), "max_steps": 16, "tolerance": 0.03}
+        spectrum = hessian_spectrum(V, params | readout, rng, **settings)
+        found["curvature"].append(np.log10(spectrum.norm))
     return found
-
-
-def _curvature(cell, params, spread, draw, rng, steps):
-    """The norm of the Hessian in the cell's parameters; a random readout is to give white noise."""
-    scale = np.sqrt(cell.hidden_size) * np.where(spread > 0, spread, np.inf)
-    readout = {"weight_ho": rng.normal(size=(1, cell.hidden_size)) / scale, "bias_o": np.zeros(1)}
-    V = Cost(cell, draw(rng, (steps, 4)), rng.normal(size=(steps, 4, 1)))
-    names = list(cell.param_shapes())
-    return hessian_spectrum(
-        V, params | readout, rng, names=names, max_steps=16, tolerance=0.03
-    ).norm

@@ -105,14 +105,13 @@ def _memory():
     base, tasks = memory.RANDOM, {}
     for seed in SEEDS:
         tasks |= _tasks(base, memory.CELLS, seed)
+        tasks |= _tasks(base | {"input": 0.1}, ("tanh", "LSTM"), seed, "-small-input")
+        tasks |= _tasks(base | {"hidden": 128}, ("tanh",), seed, "-128")
     sources = [("sine", one) for one in (*THREE, "LSTM-unclipped")]
     for network in map(_file_name, NETWORKS):
         sources += [("symbols", f"{network}-60"), ("symbols", f"{network}-200"), ("words", network)]
     for source in sources:
         tasks["-".join(source)] = memory.MEASURED | {"source": list(source), "seed": 0}
-    for seed in SEEDS:
-        tasks |= _tasks(base | {"input": 0.1}, ("tanh", "LSTM"), seed, "-small-input")
-        tasks |= _tasks(base | {"hidden": 128}, ("tanh",), seed, "-128")
     return tasks
 
 
