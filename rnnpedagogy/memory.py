@@ -5,6 +5,7 @@ import numpy as np
 from rnnpedagogy._validation import broadcast_shapes, real_array, takes
 from rnnpedagogy.rollout import checked, lay_out
 
+LARGEST = 10.0  # standard deviations, at which the entries of a state are cut
 RIDGES = np.append(10.0 ** np.arange(-10, 2), np.inf)  # of a standardised state; inf: the mean
 
 
@@ -56,6 +57,8 @@ def memory_function(states, inputs, lags):
     ridge on the standardised state; another quarter chooses the ridge for each lag, one being
     infinite, which answers with the mean; the sums run over the last quarter. So what is learned
     by heart is not counted, and a small negative value can occur where nothing is recovered.
+    Entries of the state are cut at ten standard deviations: one that hardly ever moves must not
+    spoil all.
 
     Parameters
     ----------
@@ -92,6 +95,7 @@ def memory_function(states, inputs, lags):
     known, answers = states[lags:, :half], past[:, :half]
     spread = known.std(axis=(0, 1))
     states = (states[lags:] - known.mean(axis=(0, 1))) / np.where(spread > 0, spread, 1)
+    states = np.clip(states, -LARGEST, LARGEST)
     past = past - answers.mean(axis=(0, 1))
 
     def moments(part):

@@ -78,7 +78,7 @@ def test_a_measured_memory_is_the_computed_one(radius):
 def test_it_is_the_error_of_least_squares_on_other_data():
     rng = np.random.default_rng(3)
     u = rng.normal(size=(300, 40, 1))
-    x = np.concatenate([u, np.roll(u, 1, axis=0) ** 3, rng.normal(size=u.shape)], axis=-1)
+    x = np.concatenate([u, np.tanh(np.roll(u, 1, axis=0)), rng.normal(size=u.shape)], axis=-1)
     past = u[4:, :, 0], u[3:-1, :, 0]
     expected = []
     for y in past:
@@ -146,6 +146,16 @@ def test_an_entry_that_does_not_move_tells_nothing():
     u = rng.normal(size=(50, 8, 1))
     x = np.concatenate([u, np.ones_like(u)], axis=-1)
     assert memory_function(x, u, 2)[0] == pytest.approx(1, abs=1e-6)
+
+
+def test_an_entry_that_hardly_ever_moves_does_not_spoil_the_others():
+    rng = np.random.default_rng(10)
+    u = rng.normal(size=(100, 40, 1))
+    rare = 1e-9 * rng.normal(size=u.shape)
+    rare[50, 35] = 1.0  # once, on the last quarter
+    found = memory_function(np.concatenate([u, rare], axis=-1), u, 3)
+    assert found[0] == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(found[1:], 0, atol=0.05)
 
 
 # Bad input
