@@ -56,9 +56,9 @@ def memory_function(states, inputs, lags):
     The readouts ``R_k`` and both means come from half of the sequences, by least squares with a
     ridge on the standardised state; another quarter chooses the ridge for each lag, one being
     infinite, which answers with the mean; the sums run over the last quarter. So what is learned
-    by heart is not counted, and a small negative value can occur where nothing is recovered.
-    Entries of the state are cut at ten standard deviations: one that hardly ever moves must not
-    spoil all.
+    by heart is not counted, and negative values can occur where nothing is recovered: small ones,
+    but large ones if some sequences have gone elsewhere than those of the fit. Entries of the state
+    are cut at ten standard deviations: one that hardly ever moves must not spoil all.
 
     Parameters
     ----------
