@@ -280,7 +280,7 @@ natural_number = partial(positive_integer, minimum=0)
 #: One name, one kind, throughout the library.
 KINDS = {
     positive_integer: "batch_size blocks checkpoint_every exponents interval iterations keep "
-    "largest_period length max_steps output_size patience period points sequences steps tries",
+    "lags largest_period length max_steps output_size patience period points sequences steps tries",
     natural_number: "count epochs rounds transient",
     non_negative: "eps factor input_bound merge slow span target tolerance total_variation",
     positive: "clip distance safety",

@@ -48,59 +48,13 @@ WRONG = {
     "params": [None, "weights", 3, [], {}, {"weight_hh": "large"}, {"nothing": np.ones(2)}],
     "cost": [None, 1.0, "squared error", {}, CELL, object()],
     "system": [None, 3, "a map", np.tanh, {}, object()],
-    "real array": [None, "text", object(), RAGGED, MASKED, np.array(["a"]), {}, np.nan, 1j],
-    "numbers": [None, "text", object(), RAGGED, np.array(["a"]), {}],
-    "arrays": [None, "weights", 3, [], {}, {"weight_hh": "large"}],
-    "limit": [None, "1", np.nan, -1.0, [1.0, 2.0], 1j, {}, object()],
-    "integers": [None, "text", object(), RAGGED, np.array([0.5]), {}, [-1], np.nan],
-    "count": [None, "3", 0, -1, 1.5, np.nan, np.inf, True, [2], object()],
-    "steps": [None, "3", -1, 1.5, np.nan, np.inf, True, [2], object()],
-    "number": [None, "1", np.nan, [1.0, 2.0], 1j, {}, object()],
-    "positive": [None, "1", np.nan, -1.0, np.inf, [1.0, 2.0], 1j, {}, object()],
-    "callable": [None, 3, "f", [], object()],
-    "choice": [None, "nonsense", 3, [], object()],
-    "text": [None, "", 3, [], object()],
-    "path": [None, 3, [], object()],
-    "dtype": ["text", np.int64, np.complex128, 3, object()],
-    "objective": [None, 3, "cost", {}, np.tanh, object()],
-    "mapping": [None, 3, "text", [1], object()],
-    "collection": [None, 3, object()],
-    "flag": [],
-    "places": [None, "text", object(), RAGGED, np.array([0.5]), {}, [-1], [10**6]],
-    "words": [None, "the end", 3, [1, 2], object()],
-    "order": ["3", -1, 1.5, np.nan, 9, [2], object()],
-    "batch": [None, 3, "text", (np.full((5, 2), -1), np.zeros((5, 2), int)), (1.5, 2), object()],
-    "vocabulary": ["3", 0, -1, 1.5, np.nan, [2], object()],
-    "dictionary": [None, "weights", 3, []],
-    "bound": [None, "1", np.nan, [1.0, 2.0], 1j, {}, object()],
-    "measured": [None, "1", [1.0, 2.0], 1j, {}, object()],
-    "bounds": [None, 1.0, "tight", {}, object()],
-    "bifurcation": [None, 1.0, "fold", {}, object()],
-    "pair": [None, 1, "xy", (1,), (0, 1, 2), ("a", "b"), object()],
-    "counts": [None, 3, "text", (), (0, 1), (1.5,), object()],
-    "objectives": [None, 3, [3], object()],
-    "optimiser": ["adam", 3, Adam, object()],
-    "figure": [None, 3, "figure", object()],
-    "source": [None, 3, "text", np, object()],
-    "corpus": [None, 3, "grammar", object()],
-}
-
-# What kind each parameter is, by its name.
-
-KINDS = {
-    "generator": "rng",
-    "cell": "cell",
-    "params": "params",
-    "cost": "cost",
-    "system": "system",
-    "objective": "objective",
-    "real array": "state states start starts point vector direction first second A S G z bias "
-    "entries vectors weight x y xs ys values inputs targets jacobians signal log_values "
+    "real array": "state states start starts point vector direction first second A B S G z bias "
+    "noise entries vectors weight x y xs ys values inputs targets jacobians signal log_values "
     "frequencies hidden",
     "integers": "lengths",
     "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries "
     "period largest_period batch_size checkpoint_every blocks exponents interval length patience "
-    "vocabulary sequences points depth order delay",
+    "vocabulary sequences points depth order delay lags",
     "steps": "steps transient epochs",
     "positive": "tolerance slow merge safety rate clip largest factor eps input_bound error "
     "distance weight_hh weight_ih weight_ho step span target total_variation phi dropout",
@@ -244,6 +198,16 @@ def calls():
                 "tries": 2,
             },
             "largest_decreasing_step": FOUND | {"names": None},
+        },
+        "rnnpedagogy.memory": {
+            "noisy_rollout": NET
+            | {"state": np.zeros((2, 3)), "inputs": INPUTS, "noise": np.ones(3), "rng": rng()},
+            "memory_function": {
+                "states": rng().normal(size=(6, 4, 3)),
+                "inputs": rng().normal(size=(6, 4, 1)),
+                "lags": 2,
+            },
+            "linear_memory": {"A": SQUARE, "B": np.ones((2, 1)), "noise": np.ones(2), "lags": 3},
         },
         "rnnpedagogy.growth": {
             "growth_rate": {

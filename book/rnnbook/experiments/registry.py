@@ -9,12 +9,12 @@ from itertools import product
 
 import numpy as np
 
-from rnnbook.experiments import contracting, delays, driven, sine, store, symbols, words
+from rnnbook.experiments import contracting, delays, driven, memory, sine, store, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
 KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
-KINDS_OF_TASKS |= {"contracting": contracting}
+KINDS_OF_TASKS |= {"contracting": contracting, "memory": memory}
 KINDS_OF_TASKS |= dict.fromkeys(("copying", "adding"), delays)
 SEEDS, TUNING_SEED = range(5), 10
 
@@ -44,10 +44,14 @@ def _tune(config, checkpoint=None):
     return {name: np.float32([scores[name] for scores in found]) for name in found[0]}, {}
 
 
+def _file_name(network):
+    return network.replace(" ", "-")
+
+
 def _tasks(base, networks, seed=0, label=""):
     """One task for each network, named after it, a label and the seed."""
     return {
-        f"{network.replace(' ', '-')}{label}-{seed}": base | {"network": network, "seed": seed}
+        f"{_file_name(network)}{label}-{seed}": base | {"network": network, "seed": seed}
         for network in networks
     }
 
@@ -117,6 +121,21 @@ def _driven(*sizes):
     tasks = {}
     for size, seed in product(sizes, SEEDS):
         tasks |= _tasks(driven.CONFIG | {"hidden": size}, driven.CELLS, seed, f"-{size}")
+    return tasks
+
+
+def _memory():
+    """Random networks over the gain, some of them varied, and the networks of other experiments."""
+    base, tasks = memory.RANDOM, {}
+    for seed in SEEDS:
+        tasks |= _tasks(base, memory.CELLS, seed)
+        tasks |= _tasks(base | {"input": 0.1}, ("tanh", "LSTM"), seed, "-small-input")
+        tasks |= _tasks(base | {"hidden": 128}, ("tanh",), seed, "-128")
+    sources = [("sine", one) for one in (*THREE, "LSTM-unclipped")]
+    for network in map(_file_name, NETWORKS):
+        sources += [("symbols", f"{network}-60"), ("symbols", f"{network}-200"), ("words", network)]
+    for source in sources:
+        tasks["-".join(source)] = memory.MEASURED | {"source": list(source), "seed": 0}
     return tasks
 
 
@@ -227,6 +246,7 @@ EXPERIMENTS = {
             "two marked numbers added, by four networks",
             _bridges(ADDING, 50, {50: ALL, 100: ALL[1:], 200: ALL[1:4], 400: ALL[1:3]}, 2000),
         ),
+        _experiment("memory", "memory and curvature of random and of trained networks", _memory()),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
 }
