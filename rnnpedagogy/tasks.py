@@ -186,3 +186,41 @@ def symbol_splits(rng, *, sequences=(1000, 1000, 1000), **settings):
             "some occur in more than one part"
         )
     return parts
+
+
+@takes
+def adding(rng, *, sequences=100, length=100, dtype=np.float64):
+    r"""Add two marked numbers among ``N``.
+
+    The first input is a number from the uniform distribution on ``[0, 1]``, the second marks two
+    steps by a one, drawn at random from the first and from the second half. The target is the sum
+    of the two marked numbers; to answer always one is wrong by the variance of the sum, 1/6.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws numbers and places.
+    sequences, length : int
+        Number ``B`` of sequences, and ``N``, at least 2.
+    dtype : {numpy.float64, numpy.float32}
+        Type of inputs and targets.
+
+    Returns
+    -------
+    Task
+        Inputs of shape ``(N, B, 2)``; the sum, repeated at every step, as targets of shape
+        ``(N, B, 1)``; squared error at the last step.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997); in this form
+    M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks, ICML 2016.
+    """
+    length, dtype = positive_integer("length", length, minimum=2), float_type("dtype", dtype)
+    half = length // 2
+    inputs = np.zeros((length, sequences, 2), dtype)
+    inputs[..., 0] = rng.uniform(size=(length, sequences))
+    places = rng.integers([0, half], [half, length], size=(sequences, 2)).T
+    inputs[places, np.arange(sequences), 1] = 1
+    sums = (inputs[..., :1] * inputs[..., 1:]).sum(axis=0)
+    return Task(inputs, np.broadcast_to(sums, (length, *sums.shape)), "squared error", "last", 1)

@@ -33,7 +33,12 @@ LARGEST_FILE = 500  # lines, all of them
 LARGEST_FUNCTION = 45  # lines of code
 CHECKS = 250  # lines for checks of arguments, locks and checksums, beside all others
 LANGUAGE = 200  # lines of `rnnbook.language`, which was planned as a part of the library
-LARGEST = {LIBRARY: 3700 + CHECKS, TOOLS: 2500 + LANGUAGE}  # lines of code
+PART_V = {"what came after": 200}  # the share of each page of Part V
+PART_V_TOOLS = {"what came after": 95}
+LARGEST = {  # lines of code
+    LIBRARY: 3700 + CHECKS + sum(PART_V.values()),
+    TOOLS: 2500 + LANGUAGE + sum(PART_V_TOOLS.values()),
+}
 LARGEST_CORE = 800
 CORE = {f"{LIBRARY}.{one}" for one in ("cells", "_columns", "rollout", "costs", "gradients")}
 BESIDE_THE_CORE = {f"{LIBRARY}.cells.stack"}

@@ -9,11 +9,12 @@ from itertools import product
 
 import numpy as np
 
-from rnnbook.experiments import driven, sine, store, symbols, words
+from rnnbook.experiments import driven, long, sine, store, symbols, words
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
 KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
+KINDS_OF_TASKS |= {"long": long}
 SEEDS, TUNING_SEED = range(5), 10
 
 
@@ -38,7 +39,7 @@ def _tune(config, checkpoint=None):
     for number, point in enumerate(config["grid"]):
         one = config | {"record_every": None} | point
         path = checkpoint and checkpoint.with_name(f"{checkpoint.name}-{number}")
-        found.append(KINDS_OF_TASKS[config["kind"]].score(one, _train(one, path)[1]))
+        found.append(KINDS_OF_TASKS[config["kind"]].score(one, *_train(one, path)))
     return {name: np.float32([scores[name] for scores in found]) for name in found[0]}, {}
 
 
@@ -133,6 +134,13 @@ WORDS = _tuning(
     _grids(words.CONFIG, NETWORKS, (0.01, 0.005))
     | _grids(words.PYDOC, NETWORKS, (0.005,), (0.0, 2.0), label="-pydoc"),
 )
+LONG = _tuning(
+    "long",
+    {
+        task: config | {"length": 1000, "grid": long.GRIDS[config["network"]]}
+        for task, config in _tasks(long.CONFIG, long.GRIDS, TUNING_SEED).items()
+    },
+)
 LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
 
 EXPERIMENTS = {
@@ -141,6 +149,7 @@ EXPERIMENTS = {
         SINE,
         SYMBOLS,
         WORDS,
+        LONG,
         _experiment(
             "sine",
             "sine generation by three networks, and by the LSTM without clipping",
@@ -177,6 +186,12 @@ EXPERIMENTS = {
             "driven",
             "exponents, slopes and minima of driven networks, before and after 200 updates",
             _driven(2, 8, 32, 128),
+        ),
+        _experiment(
+            "long",
+            "adding over thousands of steps, by a linear unit and two networks",
+            _tuned(LONG, "-4000", {"length": 4000}, network=["LRU"])
+            | _tuned(LONG, "-2000", {"length": 2000}),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]

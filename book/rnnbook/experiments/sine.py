@@ -95,7 +95,7 @@ def train(config, checkpoint=None):
     return arrays | {"data": digest(task.inputs, task.targets)}, trained.params
 
 
-def score(config, params):
+def score(config, arrays, params):
     """By what a configuration is chosen: the cost on other frequencies."""
     *_, rng = generators(config)
     cell, _ = network(config, 1)

@@ -77,7 +77,7 @@ def train(config, checkpoint=None):
     return arrays, trained.best_params
 
 
-def score(config, params):
+def score(config, arrays, params):
     """By what a configuration is chosen: the validation cost; and two accuracies beside it."""
     data_rng, _, _, rng = generators(config)
     cell, _ = network(config, KINDS + DISTRACTORS)

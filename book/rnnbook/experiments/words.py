@@ -116,7 +116,7 @@ def train(config, checkpoint=None, wikitext=None):
     return arrays, trained.best_params
 
 
-def score(config, params):
+def score(config, arrays, params):
     """By what a configuration is chosen: the perplexity on the validation part."""
     model = _model(config, None)
     return {"validation": model.perplexity(params, part="valid", batch_size=16)}

@@ -1,0 +1,119 @@
+"""Adding over thousands of steps (page 15): a linear unit, an orthogonal network and an LSTM."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from rnnbook.experiments.networks import generators, kept, summarise
+from rnnpedagogy.cells import LSTM, Stack
+from rnnpedagogy.gradients import bptt
+from rnnpedagogy.linear_units import LinearRecurrentUnit, Rectifier
+from rnnpedagogy.orthogonal import OrthogonalRNN
+from rnnpedagogy.tasks import adding
+from rnnpedagogy.training import Adam, StepSchedule
+from rnnpedagogy.training import train as minimise
+
+ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds
+BLOCK = 10  # updates from one number of the history to the next
+CELLS = {"LRU": LinearRecurrentUnit, "LSTM": LSTM, "oRNN": OrthogonalRNN}
+CONFIG = {"kind": "long", "length": 2000, "updates": 400, "batch": 10, "hidden": 32, "encoder": 32}
+CONFIG |= {"clip": 1.0, "milestones": [35], "factor": 0.3, "dtype": "float32", "skew_rate": 0.1}
+GRIDS = {  # four settings each
+    "LRU": [{"rate": rate} for rate in (0.01, 0.02, 0.03, 0.04)],
+    "LSTM": [{"rate": rate, "encoder": E} for rate in (0.005, 0.01) for E in (0, 32)],
+    "oRNN": [{"rate": rate, "encoder": E, "hidden": 64} for rate in (0.003, 0.01) for E in (0, 32)],
+}
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """New sequences in every update; `BLOCK` updates are an epoch."""
+
+    cell: object
+    draw: object
+
+    def batches(self, rng):
+        return (self.draw(rng) for _ in range(BLOCK))
+
+    def gradient(self, params, batch, state, rng):
+        return bptt(batch.cost(self.cell), params)
+
+
+@dataclass(frozen=True)
+class Slowed(Adam):
+    """Adam, the entries of ``θ`` from ``start`` to ``stop`` at a part of the rate."""
+
+    start: int = 0
+    stop: int = 0
+    part: float = 1.0
+
+    def update(self, theta, gradient, memory, rate):
+        rates = np.full_like(theta, rate)
+        rates[self.start : self.stop] *= self.part
+        return super().update(theta, gradient, memory, rates)
+
+
+def network(config):
+    """The cell of a configuration: a recurrent layer, above rectified units if there are any."""
+    E, H, length = config["encoder"], config["hidden"], config["length"]
+    horizon = {"horizon": length} if config["network"] == "LRU" else {}
+    cell = CELLS[config["network"]](E or 2, H, **horizon)
+    return Stack(Rectifier(2, E), cell) if E else Stack(cell)
+
+
+def begin(cell, config, rng):
+    """First parameters; the gates of an LSTM keep the state for log-uniform times up to ``N``.
+
+    The biases are those of C. Tallec, Y. Ollivier, Can recurrent neural networks warp time?,
+    ICLR 2018.
+    """
+    params = cell.init_params(rng, output_size=1, dtype=np.dtype(config["dtype"]))
+    if config["network"] == "LSTM":
+        H, bias = config["hidden"], params[f"bias_l{len(cell.cells) - 1}"]
+        bias[H : 2 * H] = np.log(rng.uniform(1, config["length"] - 1, size=H))
+        bias[:H] = -bias[H : 2 * H]
+    return params
+
+
+def draw(config, rng, sequences, length):
+    """New sequences of the task."""
+    return adding(rng, sequences=sequences, length=length, dtype=config["dtype"])
+
+
+def train(config, checkpoint=None):
+    """``history/cost``: the mean cost of each `BLOCK` of updates on new sequences."""
+    _, init_rng, train_rng, _ = generators(config)
+    cell = network(config)
+    params, slow = begin(cell, config, init_rng), (0, 0)
+    names = list(params)
+    for k, name in enumerate(names):
+        if name.startswith("skew"):
+            start = sum(params[before].size for before in names[:k])
+            slow = start, start + params[name].size
+    sequences = partial(draw, config, sequences=config["batch"], length=config["length"])
+    run = minimise(
+        Fresh(cell, sequences),
+        params,
+        epochs=config["updates"] // BLOCK,
+        rng=train_rng,
+        optimiser=Slowed(start=slow[0], stop=slow[1], part=config["skew_rate"]),
+        rate=StepSchedule(config["rate"], config["milestones"], config["factor"]),
+        clip=config["clip"],
+        checkpoint=checkpoint,
+        progress=False,
+    )
+    return summarise(run) | kept(run.params), run.params
+
+
+def score(config, arrays, params):
+    """By what a configuration is chosen: the cost on new sequences."""
+    return {"validation": analyse(config, params)["cost"][1]}
+
+
+def analyse(config, params):
+    """``cost`` on 100 new sequences of half, once and twice the length of training."""
+    rng, cell = generators(config)[3], network(config)
+    lengths = [config["length"] // 2, config["length"], 2 * config["length"]]
+    costs = [float(draw(config, rng, 100, length).cost(cell)(params)) for length in lengths]
+    return {"lengths": np.array(lengths), "cost": np.float32(costs)}
