@@ -8,7 +8,7 @@ from rnnpedagogy._validation import a_collection, arrays_by_name, positive, real
 from rnnpedagogy.costs import READOUT, SquaredError
 from rnnpedagogy.rollout import lay_out, weights_of
 
-STEP = 1e-100  # the complex step
+STEP, TINY = 1e-100, 1e-200  # the complex step; what keeps a system regular
 DAMPING, LESS, MORE = 1e-3, 1 / 3, 4.0  # of Levenberg and Marquardt: at first, and what follows
 
 
@@ -75,7 +75,7 @@ class MultipleShooting:
             )
         if cost.steps % length:
             raise ValueError(f"length must divide the {cost.steps} steps, got {length}")
-        self.cost, self.length = cost, length
+        self.cost = cost
         self.params, _ = cost.check_params(params, single="MultipleShooting")
         self.directions = [
             {name: real_array(name, way[name], shape=self.params[name].shape) for name in way}
@@ -129,7 +129,8 @@ class MultipleShooting:
         value, slope, matrix, gap = self._expand(z, penalty)
         damping, free = np.full(len(z), DAMPING), slice(d if hold else 0, None)
         for _ in range(steps):
-            system = matrix * (1 + damping[:, np.newaxis, np.newaxis] * np.eye(z.shape[1]))
+            scaling = 1 + damping[:, np.newaxis, np.newaxis] * np.eye(z.shape[1])
+            system = matrix * scaling + TINY * np.eye(z.shape[1])
             move = np.zeros_like(z)
             right = -slope[:, free, np.newaxis]
             move[:, free] = np.linalg.solve(system[:, free, free], right)[..., 0]

@@ -190,8 +190,13 @@ EXPERIMENTS = {
         _experiment(
             "long",
             "adding over thousands of steps, by a linear unit and two networks",
-            _tuned(LONG, "-4000", {"length": 4000}, network=["LRU"])
-            | _tuned(LONG, "-2000", {"length": 2000}),
+            {
+                task: config | {"updates": long.UPDATES[config["network"]]}
+                for task, config in (
+                    _tuned(LONG, "-2000", {"length": 2000})
+                    | _tuned(LONG, "-4000", {"length": 4000}, network=["LRU"])
+                ).items()
+            },
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
