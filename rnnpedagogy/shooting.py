@@ -132,8 +132,7 @@ class MultipleShooting:
             scaling = 1 + damping[:, np.newaxis, np.newaxis] * np.eye(z.shape[1])
             system = matrix * scaling + TINY * np.eye(z.shape[1])
             move = np.zeros_like(z)
-            right = -slope[:, free, np.newaxis]
-            move[:, free] = np.linalg.solve(system[:, free, free], right)[..., 0]
+            move[:, free] = -np.linalg.solve(system[:, free, free], slope[:, free, None])[..., 0]
             found = self._expand(z + move, penalty)
             better = found[0] < value
             z[better] += move[better]

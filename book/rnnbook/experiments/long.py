@@ -19,7 +19,7 @@ BLOCK = 10  # updates from one number of the history to the next
 CELLS = {"LRU": LinearRecurrentUnit, "LSTM": LSTM, "oRNN": OrthogonalRNN}
 CONFIG = {"kind": "long", "length": 2000, "updates": 400, "batch": 10, "hidden": 32, "encoder": 32}
 CONFIG |= {"clip": 1.0, "milestones": [35], "factor": 0.3, "dtype": "float32", "skew_rate": 0.1}
-UPDATES = {"LRU": 400, "oRNN": 200, "LSTM": 150}  # which take about the same time at 2,000 steps
+UPDATES = {"LRU": 300, "oRNN": 150, "LSTM": 110}  # which take about the same time at 2,000 steps
 GRIDS = {  # four settings each
     "LRU": [{"rate": rate} for rate in (0.01, 0.02, 0.03, 0.04)],
     "LSTM": [{"rate": rate, "encoder": E} for rate in (0.005, 0.01) for E in (0, 32)],
