@@ -103,11 +103,13 @@ def _checks():
     symbol = symbols.CONFIG | short | {"epochs": 5, "sequences": [500, 100, 100], "starts": 4}
     drive = driven.CONFIG | short | {"epochs": 2, "gains": [1.0, 2.0], "hidden": 4}
     word = words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2}
+    add = long.CONFIG | short | {"updates": 20, "length": 50, "rate": 0.01}
     return (
         _tasks(sines, ("LSTM", "oRNN"), 0, "-sine")
         | _tasks(symbol, tuple(NETWORKS)[1:], 0, "-symbols")
         | _tasks(word, ("LSTM", "oRNN"), 0, "-words")
         | _tasks(drive, ("tanh", "GRU"), 0, "-driven")
+        | _tasks(add, ("LRU", "oRNN"), 0, "-long")
     )
 
 
@@ -191,7 +193,7 @@ EXPERIMENTS = {
             "long",
             "adding over thousands of steps, by a linear unit and two networks",
             {
-                task: config | {"updates": long.UPDATES[config["network"]]}
+                task: config | {"updates": long.UPDATES[config["network"]], "milestones": []}
                 for task, config in (
                     _tuned(LONG, "-2000", {"length": 2000})
                     | _tuned(LONG, "-4000", {"length": 4000}, network=["LRU"])
