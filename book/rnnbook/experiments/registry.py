@@ -139,7 +139,7 @@ WORDS = _tuning(
 LONG = _tuning(
     "long",
     {
-        task: config | {"length": 1000, "grid": long.GRIDS[config["network"]]}
+        task: config | {k: v[config["network"]] for k, v in long.OWN.items()}
         for task, config in _tasks(long.CONFIG, long.GRIDS, TUNING_SEED).items()
     },
 )
@@ -191,14 +191,8 @@ EXPERIMENTS = {
         ),
         _experiment(
             "long",
-            "adding over thousands of steps, by a linear unit and two networks",
-            {
-                task: config | {"updates": long.UPDATES[config["network"]], "milestones": []}
-                for task, config in (
-                    _tuned(LONG, "-2000", {"length": 2000})
-                    | _tuned(LONG, "-4000", {"length": 4000}, network=["LRU"])
-                ).items()
-            },
+            "adding over 2,000 steps, by linear units and two networks, in about the same time",
+            _tuned(LONG),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
