@@ -60,7 +60,7 @@ def network(config):
     return Stack(Rectifier(2, E), cell) if E else Stack(cell)
 
 
-def begin(cell, config, rng):
+def _begin(cell, config, rng):
     """First parameters; the gates of an LSTM keep the state for log-uniform times up to ``N``.
 
     The biases are those of C. Tallec, Y. Ollivier, Can recurrent neural networks warp time?,
@@ -74,7 +74,7 @@ def begin(cell, config, rng):
     return params
 
 
-def draw(config, rng, sequences, length):
+def _draw(config, rng, sequences, length):
     """New sequences of the task."""
     return adding(rng, sequences=sequences, length=length, dtype=config["dtype"])
 
@@ -83,10 +83,10 @@ def train(config, checkpoint=None):
     """``history/cost``: the mean cost of each `BLOCK` of updates on new sequences."""
     _, init_rng, train_rng, _ = generators(config)
     cell = network(config)
-    params = begin(cell, config, init_rng)
+    params = _begin(cell, config, init_rng)
     parts = {n: config["skew_rate"] if n.startswith("skew") else 1.0 for n in params}
     parts = flatten({name: np.full_like(params[name], part) for name, part in parts.items()})
-    sequences = partial(draw, config, sequences=config["batch"], length=config["length"])
+    sequences = partial(_draw, config, sequences=config["batch"], length=config["length"])
     run = minimise(
         Fresh(cell, sequences),
         params,
@@ -110,5 +110,5 @@ def analyse(config, params):
     """``cost`` on 100 new sequences of half, once and twice the length of training."""
     rng, cell = generators(config)[3], network(config)
     lengths = [config["length"] // 2, config["length"], 2 * config["length"]]
-    costs = [float(draw(config, rng, 100, length).cost(cell)(params)) for length in lengths]
+    costs = [float(_draw(config, rng, 100, length).cost(cell)(params)) for length in lengths]
     return {"lengths": np.array(lengths), "cost": np.float32(costs)}
