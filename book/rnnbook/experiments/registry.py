@@ -192,7 +192,9 @@ EXPERIMENTS = {
         _experiment(
             "long",
             "adding over 2,000 steps, by linear units and two networks, in about the same time",
-            _tuned(LONG),
+            _tuned(LONG, network=["LRU"])
+            | _tuned(LONG, "-slower", {"rate": 0.02}, network=["LRU"])
+            | _tuned(LONG, network=["LSTM", "oRNN"]),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
