@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from rnnpedagogy.cells import GRU, LSTM, Elman
 from rnnpedagogy.costs import Cost
+from rnnpedagogy.linear_units import LinearRecurrentUnit
 from rnnpedagogy.orthogonal import OrthogonalRNN
 
 CELLS = {
@@ -30,7 +31,8 @@ ORTHOGONAL = {  # apart, as many tests ask for a weight_hh among the parameters
         m, H, activation="tanh", parametrisation="householder"
     ),
 }
-ALL_CELLS = CELLS | ORTHOGONAL
+LINEAR = {"linear unit": lambda m, H: LinearRecurrentUnit(m, 2 * H)}
+ALL_CELLS = CELLS | ORTHOGONAL | LINEAR
 every_cell = pytest.mark.parametrize("kind", CELLS)
 every_cell_of_all = pytest.mark.parametrize("kind", ALL_CELLS)
 every_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -31,6 +31,8 @@ PARAMS = CELL.init_params(np.random.default_rng(0), output_size=1)
 LSTM_PARAMS = LSTM_CELL.init_params(np.random.default_rng(0))
 INPUTS, TARGETS = np.zeros((4, 2, 2)), np.ones((4, 2, 1))
 COST = Cost(CELL, INPUTS, TARGETS)
+SILENT = Cost(Elman(0, 2), np.zeros((4, 0)), np.zeros((4, 1)))
+SILENT_PARAMS = Elman(0, 2).init_params(np.random.default_rng(3), output_size=1)
 SYSTEM = CellMap(Elman(1, 2), Elman(1, 2).init_params(np.random.default_rng(1)))
 
 
@@ -100,7 +102,7 @@ KINDS = {
     "integers": "lengths",
     "count": "output_size input_size hidden_size max_steps iterations max_points rounds keep tries "
     "period largest_period batch_size checkpoint_every blocks exponents interval length patience "
-    "vocabulary sequences points depth order delay lags",
+    "vocabulary sequences points depth order delay lags horizon",
     "steps": "steps transient epochs",
     "positive": "tolerance slow merge safety rate clip largest factor eps input_bound error "
     "distance weight_hh weight_ih weight_ho step span target total_variation phi dropout",
@@ -281,6 +283,14 @@ def calls():
                 "max_points": 9,
             },
         },
+        "rnnpedagogy.shooting": {
+            "MultipleShooting": {
+                "cost": SILENT,
+                "params": (SILENT_PARAMS, "arrays"),
+                "directions": ([{"bias": np.ones(2)}], "collection"),
+                "length": 2,
+            },
+        },
         "rnnpedagogy.dynamics": {
             "Map": {"step": (np.tanh, "callable"), "jacobian": (None, "callable")},
             "CellMap": {"cell": Elman(1, 2), "params": (SYSTEM.params, "dictionary")}
@@ -374,6 +384,15 @@ def calls():
                 "hidden_size": 2,
                 "activation": "modrelu",
                 "parametrisation": "exp",
+            },
+        },
+        "rnnpedagogy.linear_units": {
+            "Rectifier": {"input_size": (1, "steps"), "hidden_size": 2},
+            "LinearRecurrentUnit": {"input_size": (1, "steps"), "hidden_size": 2, "horizon": 9},
+            "scan": {
+                "eigenvalues": (np.ones(2), "numbers"),
+                "drive": (np.ones((3, 2)), "numbers"),
+                "start": (np.ones(2), "numbers"),
             },
         },
         "rnnpedagogy.training": {

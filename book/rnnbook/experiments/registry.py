@@ -9,12 +9,22 @@ from itertools import product
 
 import numpy as np
 
-from rnnbook.experiments import contracting, delays, driven, memory, sine, store, symbols, words
+from rnnbook.experiments import (
+    contracting,
+    delays,
+    driven,
+    long,
+    memory,
+    sine,
+    store,
+    symbols,
+    words,
+)
 from rnnbook.experiments.networks import NETWORKS
 from rnnbook.experiments.store import Experiment
 
 KINDS_OF_TASKS = {"sine": sine, "symbols": symbols, "words": words, "driven": driven}
-KINDS_OF_TASKS |= {"contracting": contracting, "memory": memory}
+KINDS_OF_TASKS |= {"contracting": contracting, "memory": memory, "long": long}
 KINDS_OF_TASKS |= dict.fromkeys(("copying", "adding"), delays)
 SEEDS, TUNING_SEED = range(5), 10
 
@@ -147,12 +157,14 @@ def _checks():
     drive = driven.CONFIG | short | {"epochs": 2, "gains": [1.0, 2.0], "hidden": 4}
     delay = delays.SETTINGS | {"delay": 10, "hidden": 8, "updates": 40, "rate": 0.01} | short
     word = words.CONFIG | short | {"epochs": 1, "batch": 64, "words": 4, "starts": 2}
+    add = long.CONFIG | short | {"updates": 20, "length": 50, "rate": 0.01}
     return (
         _tasks(sines, ("LSTM", "oRNN"), 0, "-sine")
         | _tasks(symbol, tuple(NETWORKS)[1:], 0, "-symbols")
         | _tasks(word, ("LSTM", "oRNN"), 0, "-words")
         | _tasks(drive, ("tanh", "GRU"), 0, "-driven")
         | _tasks(delay | {"kind": "copying"}, ("GRU", "oRNN"), 0, "-copying")
+        | _tasks(add, ("LRU", "oRNN"), 0, "-long")
     )
 
 
@@ -183,6 +195,13 @@ ALL, HELD = (*delays.CELLS, "held"), ("oRNN", "held")
 AGAIN = {"oRNN-long-10": _delays("copying", 200, updates=200)["oRNN-10"]}  # for long delays
 COPYING = _tuning("copying", _delays("copying", 20) | AGAIN)
 ADDING = _tuning("adding", _delays("adding", 50))
+LONG = _tuning(
+    "long",
+    {
+        task: config | {k: v[config["network"]] for k, v in long.OWN.items()}
+        for task, config in _tasks(long.CONFIG, long.GRIDS, TUNING_SEED).items()
+    },
+)
 LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
 
 EXPERIMENTS = {
@@ -191,6 +210,7 @@ EXPERIMENTS = {
         SINE,
         SYMBOLS,
         WORDS,
+        LONG,
         _experiment(
             "sine",
             "sine generation by three networks, and by the LSTM without clipping",
@@ -247,6 +267,13 @@ EXPERIMENTS = {
             _bridges(ADDING, 50, {50: ALL, 100: ALL[1:], 200: ALL[1:4], 400: ALL[1:3]}, 2000),
         ),
         _experiment("memory", "memory and curvature of random and of trained networks", _memory()),
+        _experiment(
+            "long",
+            "adding over 2,000 steps, by linear units and two networks, in about the same time",
+            _tuned(LONG, network=["LRU"])
+            | _tuned(LONG, "-slower", {"rate": 0.02}, network=["LRU"])
+            | _tuned(LONG, network=["LSTM", "oRNN"]),
+        ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
 }
