@@ -26,7 +26,7 @@ ORTHOGONAL = {  # apart, as many tests ask for a weight_hh among the parameters
     "modrelu": OrthogonalRNN,
     "orthogonal tanh": lambda m, H: OrthogonalRNN(m, H, activation="tanh"),
     "orthogonal identity": lambda m, H: OrthogonalRNN(m, H, activation="identity"),
-    "Cayley": lambda m, H: OrthogonalRNN(m, H, parametrisation="cayley"),
+    "Cayley": lambda m, H: OrthogonalRNN(m, H, activation="identity", parametrisation="cayley"),
     "Householder": lambda m, H: OrthogonalRNN(
         m, H, activation="tanh", parametrisation="householder"
     ),

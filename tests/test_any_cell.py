@@ -59,7 +59,8 @@ def without_fast_code(cell):
     """The same cell, run from its step."""
     kind = type(cell)
     slow = type(f"Slow{kind.__name__}", (kind,), {"step": kind.step})
-    settings = {"activation": cell.activation} if hasattr(cell, "activation") else {}
+    names = ("activation", "parametrisation")
+    settings = {name: getattr(cell, name) for name in names if hasattr(cell, name)}
     return slow(cell.input_size, cell.hidden_size, **settings)
 
 
