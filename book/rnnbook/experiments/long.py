@@ -7,11 +7,10 @@ import numpy as np
 
 from rnnbook.experiments.networks import generators, kept, summarise
 from rnnpedagogy.cells import LSTM, Stack, flatten
-from rnnpedagogy.gradients import bptt
 from rnnpedagogy.linear_units import LinearRecurrentUnit, Rectifier
 from rnnpedagogy.orthogonal import OrthogonalRNN
 from rnnpedagogy.tasks import adding
-from rnnpedagogy.training import Adam
+from rnnpedagogy.training import Adam, FreshSequences
 from rnnpedagogy.training import train as minimise
 
 ANALYSIS = 1  # the version of `analyse`, to be raised with every change of what it finds
@@ -26,20 +25,6 @@ GRIDS = {  # three settings each
 }
 UPDATES = {"LRU": 400, "oRNN": 200, "LSTM": 150}  # in about the same time
 OWN = {"updates": UPDATES, "grid": GRIDS, "hidden": {"LRU": 32, "oRNN": 64, "LSTM": 32}}
-
-
-@dataclass(frozen=True)
-class Fresh:
-    """New sequences in every update; `BLOCK` updates are an epoch."""
-
-    cell: object
-    draw: object
-
-    def batches(self, rng):
-        return (self.draw(rng) for _ in range(BLOCK))
-
-    def gradient(self, params, batch, state, rng):
-        return bptt(batch.cost(self.cell), params)
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,7 @@ def train(config, checkpoint=None):
     parts = flatten({name: np.full_like(params[name], part) for name, part in parts.items()})
     sequences = partial(_draw, config, sequences=config["batch"], length=config["length"])
     run = minimise(
-        Fresh(cell, sequences),
+        FreshSequences(cell, sequences, steps=BLOCK),
         params,
         epochs=config["updates"] // BLOCK,
         rng=train_rng,
