@@ -40,11 +40,7 @@ PART_V_BYTES = {
     "memory": 400_000,
     "what came after": 500_000,
 }
-<<<<<<< HEAD
 PART_V_SECONDS = {"certificates": 800, "orthogonal": 3600, "memory": 900, "what came after": 900}
-=======
-PART_V_SECONDS = {"certificates": 800, "orthogonal": 3600, "memory": 900, "what came after": 1500}
->>>>>>> q14
 LARGEST_TOTAL = 5_000_000 + sum(PART_V_BYTES.values())  # bytes, of all stored results
 LONGEST_TOTAL = 7200 + sum(PART_V_SECONDS.values())  # seconds of the processor
 
