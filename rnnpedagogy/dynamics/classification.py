@@ -178,11 +178,16 @@ def _curve(orbit, moves, exponents, error):
         return "undecided", text, 0.0
     size = np.ptp(orbit, axis=0).max()
     back = moves.min() / size
-    gaps = [_longest_gap(orbit[:LONGEST:q]) for q in range(1, PIECES + 1)]
-    pieces = int(np.argmax(np.array(gaps) <= 0.1))  # the first, or none of them
-    gap = gaps[pieces]
+    gaps = []
+    for pieces in range(1, PIECES + 1):
+        gaps.append(_longest_gap(orbit[:LONGEST:pieces]))
+        if gaps[-1] <= 0.1:
+            break
+    else:
+        pieces = 1  # no number of pieces has small gaps
+    gap = gaps[pieces - 1]
     text += f", back to {back:.2g} of its size, longest gap {gap:.2g}"
-    text += f" in each of {pieces + 1} pieces" if pieces else ""
+    text += f" in each of {pieces} pieces" if pieces > 1 else ""
     closed = back <= 0.1 and gap <= 0.1 and _drift(orbit)[1] <= 1.05
     return "closed curve" if closed else "undecided", text, gap * size
 
