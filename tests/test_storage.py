@@ -46,7 +46,7 @@ def header_of_800_terabytes(path):
 
 
 def zip_bomb(path):
-    packed = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+    packed = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
     with packed as members, members.open("x.npy", "w", force_zip64=True) as member:
         for _ in range(2200):
             member.write(bytes(2**20))
