@@ -22,6 +22,7 @@ from strategies import (
 )
 
 from rnnpedagogy import __file__ as package
+from rnnpedagogy._storage import read_arrays
 from rnnpedagogy.cells import LSTM, Elman, flatten
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
@@ -903,6 +904,64 @@ def test_a_run_killed_at_any_moment_is_resumed(tmp_path):
     settings["record"] = settings["record"] | {"nap": nap}
     resumed = quietly(objective, params, checkpoint=path, **settings)
     assert_same_run(resumed, quietly(objective, params, **settings))
+
+
+TWO = """
+import os, random, signal, sys, time, traceback
+import test_training as t
+
+path, refused = sys.argv[1:]
+objective, params = t.small_problem()
+
+def keep_trying():
+    while True:
+        try:
+            t.quietly(objective, params, checkpoint=path, **t.full_settings(epochs=10**6))
+        except RuntimeError as error:
+            assert f"{path} is in use by another run" in str(error)
+            with open(refused, "a") as file:
+                file.write(".")
+            time.sleep(0.002)
+
+def begin():
+    child = os.fork()
+    if not child:
+        try:
+            keep_trying()
+        finally:  # of itself it does not end
+            traceback.print_exc()
+            os._exit(1)
+    return child
+
+running = [begin(), begin()]
+for _ in range(50):
+    time.sleep(random.uniform(0, 0.2))
+    killed = running.pop(random.randrange(2))
+    os.kill(killed, signal.SIGKILL)
+    assert os.waitpid(killed, 0)[1] == signal.SIGKILL
+    running.append(begin())
+for last in running:
+    os.kill(last, signal.SIGKILL)
+    assert os.waitpid(last, 0)[1] == signal.SIGKILL
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_two_runs_on_one_file_killed_at_fifty_moments_are_one_run(tmp_path):
+    path, refused = tmp_path / "run.npz", tmp_path / "refused"
+    folders = [str(Path(file).resolve().parents[k]) for k, file in ((0, __file__), (1, package))]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    subprocess.run([sys.executable, "-c", TWO, path, refused], env=environment, check=True)
+    assert refused.stat().st_size > 10  # how often one has met the other
+    epochs = len(read_arrays(path)["history/cost"])
+    assert epochs > 5
+    objective, params = small_problem()
+    settings = full_settings(epochs=epochs + 3)
+    resumed = quietly(objective, params, checkpoint=path, **settings)
+    assert_same_run(resumed, quietly(objective, params, **settings))
+    left = sorted(file.name for file in tmp_path.iterdir())
+    assert left == ["refused", "run.npz", "run.npz.lock"]
 
 
 @pytest.mark.parametrize("every", [1, 4, 100])
