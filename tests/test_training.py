@@ -748,9 +748,11 @@ def recorded_as(*values):
     ("record", "message"),
     [
         ({"one": recorded_as({"a": 1.0})}, "recorder 'one' must return an array of numbers, got {"),
+        ({"one": recorded_as([[1.0], [1.0, 2.0]])}, "recorder 'one' returns must be an array, got"),
+        ({"one": 3}, "record must have texts as names, of functions, got {'one': 3}"),
         ({"one": recorded_as(["a"])}, "recorder 'one' must return an array of numbers"),
         ({"one": recorded_as(1.0, [1.0])}, r"recorder 'one' must return arrays of one shape, got"),
-        ({1: recorded_as(1.0)}, r"record must have texts as names, got \[1\]"),
+        ({1: recorded_as(1.0)}, "record must have texts as names, of functions, got {1: "),
     ],
 )
 def test_what_cannot_be_stored_is_found_at_once(record, message):
@@ -764,6 +766,38 @@ def test_a_schedule_has_to_give_a_rate(rate):
     objective, params = small_problem()
     with pytest.raises(ValueError, match="rate must be a finite number of at least 0, got"):
         quietly(objective, params, rate=lambda watched: rate)
+
+
+@pytest.mark.parametrize("found", [None, "low", [1.0], 1j])
+def test_a_validation_has_to_give_a_number(found):
+    objective, params = small_problem()
+    with pytest.raises(TypeError, match="validate must return a number, got"):
+        quietly(objective, params, validate=lambda params: found)
+
+
+@pytest.mark.parametrize("drawn", [None, 3, Cost(Elman(2, 3), np.ones((3, 2)), np.ones((3, 1)))])
+def test_fresh_sequences_have_to_be_a_task(drawn):
+    _, params = small_problem()
+    with pytest.raises(TypeError, match=r"draw\(rng\) must be a Task, got"):
+        quietly(FreshSequences(LSTM(2, 3), lambda rng: drawn), params)
+
+
+def test_a_checkpoint_of_other_fresh_sequences_is_refused(tmp_path):
+    def draw(length):  # functions of one name
+        return lambda rng: adding(rng, sequences=3, length=length)
+
+    cell = Elman(2, 3)
+    params = draw_params(cell, np.random.default_rng(1), outputs=1)
+    settings = {"params": params, "checkpoint": tmp_path / "run.npz"}
+    whole = quietly(FreshSequences(cell, draw(5)), **settings)
+    assert_same_run(quietly(FreshSequences(cell, draw(5)), **settings), whole)
+    for other in (
+        FreshSequences(cell, draw(6)),
+        FreshSequences(cell, draw(5), steps=3),
+        FreshSequences(Elman(2, 3, activation="relu"), draw(5)),
+    ):
+        with pytest.raises(ValueError, match="belongs to a run with objective = FreshSequences 10"):
+            quietly(other, **settings)
 
 
 def test_a_projection_has_to_return_parameters():
