@@ -88,6 +88,8 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None):
     freedom = len(x) - 2
     residual_std = np.linalg.norm(log_values - intercept - rate * x) / math.sqrt(freedom)
     margin = _student_quantile(CONFIDENCE, freedom) * residual_std / np.linalg.norm(centred)
+    if not np.isfinite([centred @ centred, margin]).all():
+        raise ValueError("lengths and log_values must have squares that are finite numbers")
     interval = float(rate - margin), float(rate + margin)
     return GrowthFit(float(rate), interval, float(intercept), float(residual_std), lengths)
 
