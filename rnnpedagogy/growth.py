@@ -66,8 +66,8 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None):
     Raises
     ------
     ValueError, TypeError
-        If fewer than three different lengths remain, a length is not positive or a value not
-        finite.
+        If fewer than three different lengths remain, a length is not positive, or a value or its
+        square not finite.
     """
     lengths = real_array("lengths", lengths.astype(float), shape=("k",))
     log_values = real_array("log_values", log_values.astype(float), shape=lengths.shape)
