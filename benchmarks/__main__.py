@@ -374,6 +374,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few repetitions, shorter sequences")
     parser.add_argument("--json", type=Path, help="also write the ratios of the gradients here")
     options = parser.parse_args()
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"--json must be in a folder that exists, got {options.json}")
     rounds = 5 if options.quick else 25
 
     libraries = [name for name in ("numpy", "autograd", "torch", "jax") if installed(name)]

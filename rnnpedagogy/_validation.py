@@ -106,12 +106,10 @@ def arrays_by_name(name, value):
 
 
 def number_array(name, value):
-    """Return ``value`` as an array, or raise if it does not hold finite real numbers."""
+    """Return ``value`` as an array, or raise if it does not hold real numbers."""
     array = _as_array(name, value)
     if array.dtype.kind not in "fiu" or not array.ndim:
         raise TypeError(f"{name} must be an array of numbers, got {value!r}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array}")
     return array
 
 
@@ -317,7 +315,10 @@ def takes(function=None, **others):
 
     @wraps(function)
     def checked(*args, **kwargs):
-        given = signature.bind(*args, **kwargs)
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError:  # Python says of which function an argument is missing
+            return function(*args, **kwargs)
         for name, value in given.arguments.items():
             if checks[name] and not (value is None and name in optional):
                 given.arguments[name] = checks[name](name, value)

@@ -291,7 +291,7 @@ class CostBounds:
     log_smooth: np.ndarray
 
 
-@takes(step=an_instance(StepBounds), readout=an_instance(ReadoutBounds))
+@takes(step=an_instance(StepBounds), readout=an_instance(ReadoutBounds), error=non_negative)
 def cost_bounds(step, readout, *, error, lengths):
     r"""The constants of Theorem S: how steep and how curved the cost can be at most.
 
@@ -332,7 +332,6 @@ def cost_bounds(step, readout, *, error, lengths):
     A. H. Ribeiro et al., Beyond exploding and vanishing gradients, AISTATS 2020, Theorem 2: the
     rates; the constants are this book's.
     """
-    error = non_negative("error", error)
     lengths = integer_array("lengths", lengths, shape=("k",))
     if lengths.min() < 1:
         raise ValueError(f"lengths must be at least 1, got {lengths.min()}")

@@ -170,8 +170,8 @@ def best_max_norm(bounds, *, iterations=1000, tolerance=1e-9):
     DiagonalNorm
     """
     bounds = real_array("bounds", bounds, shape=(..., "k", "n", "n"))
-    if bounds.shape[-1] != bounds.shape[-2] or (bounds < 0).any():
-        raise ValueError(f"bounds must be square and not negative, got {bounds}")
+    if bounds.shape[-1] != bounds.shape[-2] or (bounds < 0).any() or np.isinf(bounds.sum(-1)).any():
+        raise ValueError(f"bounds must be square, with finite sums, not negative, got {bounds}")
     v = np.ones(bounds.shape[:-3] + bounds.shape[-1:])
     for _ in range(iterations):
         image = (bounds @ v[..., np.newaxis, :, np.newaxis])[..., 0].max(axis=-2)
@@ -212,8 +212,8 @@ def best_two_norm(W, *, iterations=30):
         With the weights ``1/S``; if ``W`` is reducible a gap may remain.
     """
     W = real_array("W", W, shape=("n", "n")).astype(np.float64)
-    if W.shape[0] != W.shape[1]:
-        raise ValueError(f"W must be square, got W of shape {W.shape}")
+    if W.shape[0] != W.shape[1] or np.isinf(np.linalg.norm(W)):
+        raise ValueError(f"W must be square, with a finite norm, got shape {W.shape}: {W}")
     s, lower = np.zeros(len(W)), 0.0
     if not W.any():
         return DiagonalNorm(0.0, 0.0, np.exp(s))

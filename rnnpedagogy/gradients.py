@@ -236,7 +236,8 @@ def hessian_vector_product(cost, params, vector):
     Returns
     -------
     dict of array
-        One product for each pair of a point and a direction.
+        One product for each pair of a point and a direction; infinite where it is too large for
+        its type.
 
     Raises
     ------

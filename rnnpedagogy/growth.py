@@ -66,8 +66,8 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None):
     Raises
     ------
     ValueError, TypeError
-        If fewer than three different lengths remain, a length is not positive or a value not
-        finite.
+        If fewer than three different lengths remain, a length is not positive, or a value or its
+        square not finite.
     """
     lengths = real_array("lengths", lengths.astype(float), shape=("k",))
     log_values = real_array("log_values", log_values.astype(float), shape=lengths.shape)
@@ -88,6 +88,8 @@ def growth_rate(lengths, log_values, *, model="exponential", start=None):
     freedom = len(x) - 2
     residual_std = np.linalg.norm(log_values - intercept - rate * x) / math.sqrt(freedom)
     margin = _student_quantile(CONFIDENCE, freedom) * residual_std / np.linalg.norm(centred)
+    if not np.isfinite([centred @ centred, margin]).all():
+        raise ValueError("lengths and log_values must have squares that are finite numbers")
     interval = float(rate - margin), float(rate + margin)
     return GrowthFit(float(rate), interval, float(intercept), float(residual_std), lengths)
 

@@ -193,13 +193,14 @@ def scan(eigenvalues, drive, start):
     """
     if drive.ndim < 2 or len(drive) == 0 or drive.shape[1] % 2:
         raise ValueError(f"drive must have shape (N, H, …) with H even, got {drive.shape}")
+    shape = drive.shape[1:]
     for name, array in {"eigenvalues": eigenvalues, "start": start}.items():
-        if array.shape[:1] != drive.shape[1:2]:
-            raise ValueError(f"{name} must have {drive.shape[1]} rows as drive, got {array.shape}")
-        broadcast_shapes(f"{name} and drive", array.shape, drive.shape[1:])
+        rows = array.shape[:1] == shape[:1]
+        if not rows or broadcast_shapes(f"{name} and drive", array.shape, shape) != shape:
+            raise ValueError(f"{name} must broadcast to drive[0], {shape}, got {array.shape}")
     steps, length = len(drive), isqrt(len(drive) - 1) + 1
     chunks = -(-steps // length)
-    z = np.zeros((chunks * length, *drive.shape[1:]), np.result_type(eigenvalues, drive, start))
+    z = np.zeros((chunks * length, *shape), np.result_type(eigenvalues, drive, start))
     z[:steps] = drive
     powers = np.zeros((length, *eigenvalues.shape), eigenvalues.dtype)
     pairs, by_step, eigenvalue = _pairs(z, 1), _pairs(powers, 1), _pairs(eigenvalues)

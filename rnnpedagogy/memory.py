@@ -30,10 +30,12 @@ def noisy_rollout(cell, params, state, inputs, noise, rng):
         ``x_1, …, x_N``.
     """
     noise = real_array("noise", noise, shape=(..., cell.state_size))
-    if noise.min() < 0:
+    if (noise < 0).any():
         raise ValueError(f"noise must not be negative, got {noise.min()}")
     run = lay_out(cell, *checked(cell, params, state, inputs))
-    broadcast_shapes("the leading axes of noise and the run", noise.shape[:-1], run.layout.batch)
+    lead, batch = noise.shape[:-1], run.layout.batch
+    if broadcast_shapes("the leading axes of noise and the run", lead, batch) != batch:
+        raise ValueError(f"noise must have leading axes of the run, {batch}, got {lead}")
     scale = run.layout.columns(noise[np.newaxis], run.state.dtype)[0]
     states, x = np.empty((len(run.inputs), *run.state.shape), run.state.dtype), run.state
     for t in range(len(states)):
@@ -90,8 +92,8 @@ def memory_function(states, inputs, lags):
         )
     past = np.stack([inputs[lags - k : steps - k] for k in range(lags)], axis=2)
     half, most = sequences // 2, 3 * sequences // 4
-    if not np.ptp(past, axis=(0, 1)).any():
-        raise ValueError("inputs must vary, all of them are the same")
+    if not 0 < np.square(np.ptp(past, axis=(0, 1))).sum() < np.inf:
+        raise ValueError("inputs must vary, with finite squares; all of them are the same, or huge")
     known, answers = states[lags:, :half], past[:, :half]
     spread = known.std(axis=(0, 1))
     states = (states[lags:] - known.mean(axis=(0, 1))) / np.where(spread > 0, spread, 1)
@@ -171,6 +173,8 @@ def linear_memory(A, B, noise, lags):
     C, power = B @ B.T + np.diag(noise**2), A
     while np.abs(power).max() > 1e-30:  # C holds the first 2^j terms of the sum
         C, power = C + power @ C @ power.T, power @ power
+    if not (np.isfinite(C).all() and np.linalg.slogdet(C)[0]):
+        raise ValueError("noise must be positive where A and B leave a direction out, A not huge")
     found, carried = np.empty(lags), B
     for k in range(lags):
         found[k] = np.sum(carried * np.linalg.solve(C, carried)) / B.shape[1]

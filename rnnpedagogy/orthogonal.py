@@ -4,7 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.tracer import getval
 
-from rnnpedagogy._validation import choice, float_array, real_array, takes
+from rnnpedagogy._validation import broadcast_shapes, choice, float_array, real_array, takes
 from rnnpedagogy.cells import ACTIVATIONS, Elman, absolute, linear
 
 
@@ -21,17 +21,17 @@ def skew_matrix(entries):
     -------
     array, shape (…, n, n)
     """
-    count = np.shape(entries)[-1]
+    count = (np.shape(entries) or (2,))[-1]
     n = (1 + round((1 + 8 * count) ** 0.5)) // 2
     if n * (n - 1) // 2 != count:
-        raise ValueError(f"entries must be n (n − 1)/2 in number for an integer n, got {count}")
+        raise ValueError(f"entries must be n (n − 1)/2 in number for some n, got {entries.shape}")
     place, units = np.zeros((n, n), int), np.arange(n)
     place[np.triu_indices(n, 1)] = np.arange(count)
     place += place.T
     sign = np.sign(units - units[:, np.newaxis])
     if count == 0:
         return np.zeros((*np.shape(entries)[:-1], n, n), entries.dtype)
-    return entries[..., place] * sign.astype(entries.dtype)
+    return entries[..., place] * sign.astype(np.result_type(entries.dtype, np.int8))
 
 
 @takes(A=float_array)
@@ -68,13 +68,13 @@ def expm(A):
            [0., 1.]])
     """
     values = getval(A)
-    if values.ndim < 2 or values.shape[-1] != values.shape[-2] or not np.isfinite(values).all():
+    square = values.ndim > 1 and values.shape[-1] == values.shape[-2]
+    norm = 2 * np.abs(values).sum(axis=-2).max(initial=0.0) if square else np.nan
+    if not np.isfinite(norm):
         raise ValueError(f"A must hold finite square matrices, got shape {values.shape}: {values}")
-    norm = np.abs(values).sum(axis=-2).max(initial=0.0)
-    squarings = max(0, int(np.ceil(np.log2(2 * norm)))) if norm > 0 else 0
+    squarings = max(0, int(np.ceil(np.log2(norm)))) if norm > 0 else 0
     A = A / 2**squarings
-    identity = np.eye(A.shape[-1], dtype=values.dtype)
-    total = identity
+    total = identity = np.eye(A.shape[-1], dtype=values.dtype)
     for k in range(14, 0, -1):
         total = identity + anp.matmul(A, total) / k
     for _ in range(squarings):
@@ -155,6 +155,7 @@ def expm_skew_adjoint(S, G):
     """
     S = _skew("S", S)
     G = real_array("G", G, shape=(..., *S.shape[-2:]))
+    broadcast_shapes("S and G", S.shape, G.shape)
     return _adjoint(*_eigenbasis(S), G).astype(np.result_type(S, G))
 
 
@@ -229,6 +230,7 @@ def cayley_adjoint(S, G):
     """
     S = _skew("S", S)
     G = real_array("G", G, shape=(..., *S.shape[-2:]))
+    broadcast_shapes("S and G", S.shape, G.shape)
     return _cayley(S.astype(np.float64))[1](G).astype(np.result_type(S, G))
 
 
@@ -295,14 +297,16 @@ def householder_adjoint(vectors, G):
     """
     Y = real_array("vectors", vectors, shape=(..., "k", "n"))
     G = real_array("G", G, shape=(..., Y.shape[-1], Y.shape[-1]))
+    broadcast_shapes("the leading axes of vectors and G", Y.shape[:-2], G.shape[:-2])
     return _householder(Y.astype(np.float64))[1](G).astype(np.result_type(Y, G))
 
 
 def _householder(Y):
     k, transposed = Y.shape[-2], anp.swapaxes(Y, -1, -2)
     products = anp.matmul(Y, transposed)
-    if not np.diagonal(getval(products), axis1=-2, axis2=-1).all():
-        raise ValueError(f"vectors must not be zero, nor have squares that are, got {getval(Y)}")
+    squares = np.abs(np.diagonal(getval(products), axis1=-2, axis2=-1))
+    if not ((squares > np.finfo(float).tiny) & (squares < np.inf)).all():
+        raise ValueError(f"vectors must not be zero, and have finite squares, got {getval(Y)}")
     above = np.triu(np.ones((k, k)), 1) + np.eye(k) / 2
     P = anp.linalg.solve(above * products, Y)
     W = np.eye(Y.shape[-1]) - anp.matmul(transposed, P)
@@ -337,6 +341,7 @@ def modrelu(z, bias):
     M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks, ICML 2016, for
     complex ``z``; here on the real line, as in Lezcano-Casado and Martínez-Rubio (2019).
     """
+    broadcast_shapes("z and bias", z.shape, bias.shape)
     size = absolute(z) + bias
     return anp.sign(anp.real(z)) * anp.where(anp.real(size) > 0, size, 0.0)
 
@@ -380,10 +385,8 @@ class OrthogonalRNN(Elman):
         self.parametrisation = choice("parametrisation", parametrisation, allowed)
 
     def __repr__(self):
-        other = (
-            "" if self.parametrisation == "exp" else f", parametrisation={self.parametrisation!r})"
-        )
-        return super().__repr__()[: -1 if other else None] + other
+        known, other = super().__repr__(), f", parametrisation={self.parametrisation!r})"
+        return known if self.parametrisation == "exp" else known[:-1] + other
 
     def param_shapes(self, output_size=None):
         shapes, H = super().param_shapes(output_size), self.hidden_size
@@ -426,9 +429,8 @@ class OrthogonalRNN(Elman):
             params["vectors"] = vectors.astype(dtype)
         else:
             S = np.zeros((H, H))
-            S[planes, planes + 1] = (
-                angles if self.parametrisation == "exp" else 2 * np.tan(angles / 2)
-            )
+            exp = self.parametrisation == "exp"
+            S[planes, planes + 1] = angles if exp else 2 * np.tan(angles / 2)
             params["skew"] = S[np.triu_indices(H, 1)].astype(dtype)
         params["weight_ih"] = (np.sqrt(2 / max(m, 1)) * rng.normal(size=(H, m))).astype(dtype)
         width = 0.01 if self.activation == "modrelu" else 0.0
@@ -436,10 +438,8 @@ class OrthogonalRNN(Elman):
         return params
 
     def step(self, params, state, inputs):
-        if self.parametrisation == "exp":
-            rotation = expm(skew_matrix(params["skew"]))
-        else:
-            rotation, _ = self._matrix(params)
+        exp = self.parametrisation == "exp"
+        rotation = expm(skew_matrix(params["skew"])) if exp else self._matrix(params)[0]
         z = linear(params["weight_ih"], inputs) + linear(rotation, state)
         if self.activation == "modrelu":
             return modrelu(z, params["bias"])

@@ -30,7 +30,8 @@ def rollout(cell, params, state, inputs):
     Returns
     -------
     array, shape (N, …, n)
-        ``x_1, …, x_N``.
+        ``x_1, …, x_N``. Where an orbit leaves the finite numbers it goes on as infinity or NaN, and
+        with it costs and gradients, under NumPy's warning.
     """
     run = lay_out(cell, *checked(cell, params, state, inputs))
     states = np.empty((len(run.inputs), *run.state.shape), run.state.dtype)

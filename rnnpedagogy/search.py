@@ -71,7 +71,7 @@ def supremum(function, sample, project=None, *, rng, starts=256, rounds=100, kee
     ValueError, TypeError
         If a value is NaN or ``+∞``.
     """
-    keep = min(positive_integer("keep", keep), starts)
+    keep = min(keep, starts)
 
     def evaluate(points):
         values = np.asarray(function(points))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import a_collection, arrays_by_name, positive, real_array, takes
+from rnnpedagogy._validation import all_of, arrays_by_name, choice, positive, real_array, takes
 from rnnpedagogy.costs import READOUT, SquaredError
 from rnnpedagogy.rollout import lay_out, weights_of
 
@@ -34,7 +34,7 @@ class Shot:
     gap: np.ndarray
 
 
-@takes(params=arrays_by_name, directions=a_collection)
+@takes(params=arrays_by_name, directions=all_of(arrays_by_name))
 class MultipleShooting:
     r"""The cost of a sequence in segments, over parameters and the segments' first states.
 
@@ -77,6 +77,8 @@ class MultipleShooting:
             raise ValueError(f"length must divide the {cost.steps} steps, got {length}")
         self.cost = cost
         self.params, _ = cost.check_params(params, single="MultipleShooting")
+        for name in set().union(*directions):
+            choice("directions", name, self.params)
         self.directions = [
             {name: real_array(name, way[name], shape=self.params[name].shape) for name in way}
             for way in directions

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import float_array, non_negative, real_array, takes
+from rnnpedagogy._validation import broadcast_shapes, float_array, non_negative, real_array, takes
 from rnnpedagogy.cells import LSTM
 
 GATES = "ifgo"  # the order of the blocks of H rows
@@ -69,6 +69,7 @@ class Certificate:
     @takes(state=float_array, other=float_array)
     def distance(self, state, other):
         """The norm ``max(‖Δh‖_∞, ‖Δc‖_∞ / w)`` of the difference of states, shape ``(…, 2H)``."""
+        broadcast_shapes("state and other", state.shape, other.shape)
         h, c = np.split(np.abs(np.subtract(state, other)), 2, axis=-1)
         return np.maximum(h.max(axis=-1), c.max(axis=-1) / self.weight)
 

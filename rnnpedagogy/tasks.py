@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import a_collection, all_of, float_type, positive_integer, takes
+from rnnpedagogy._validation import a_collection, all_of, an_instance, positive_integer, takes
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.rollout import outputs, rollout
 
@@ -39,7 +39,7 @@ class Task:
         return Cost(cell, self.inputs, self.targets, loss=self.loss, at=self.at)
 
 
-@takes
+@takes(tasks=all_of(an_instance(Task)))
 def accuracy(cell, params, *tasks):
     """The share of sequences that a network classifies correctly at the last step.
 
@@ -56,6 +56,8 @@ def accuracy(cell, params, *tasks):
         The mean over the tasks.
     """
     shares = []
+    if {task.loss for task in tasks} != {"cross-entropy"}:
+        raise ValueError("tasks must be at least one, all with classes for targets")
     for task in tasks:
         states = rollout(cell, params, cell.zero_state(dtype=task.inputs.dtype), task.inputs)
         answers = outputs(cell, params, states[-1:])[0].argmax(axis=-1)
@@ -90,7 +92,6 @@ def sine_generation(rng=None, *, sequences=100, length=400, dtype=np.float64):
     ----------
     Ribeiro et al., AISTATS 2020, the task of sine generation.
     """
-    dtype = float_type("dtype", dtype)
     draw = np.linspace if rng is None else rng.uniform
     frequencies = draw(np.pi / 16, np.pi / 8, sequences)
     inputs = np.broadcast_to(frequencies[:, np.newaxis], (length, sequences, 1))
@@ -139,7 +140,6 @@ def symbol_classification(
     if not pairs or edges != sorted(edges) or any(map(int.__eq__, starts, stops)):
         raise ValueError(f"windows must be ranges (start, stop) in order, got {windows!r}")
     length = positive_integer("length", length, minimum=stops[-1])
-    dtype = float_type("dtype", dtype)
 
     classes = KINDS ** len(starts)
     labels = rng.permutation(np.arange(sequences) % classes)
@@ -218,7 +218,6 @@ def copying(rng, *, sequences=100, delay=100, dtype=np.float64):
     S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997); in this form
     M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks, ICML 2016.
     """
-    dtype = float_type("dtype", dtype)
     symbols = rng.integers(ALPHABET, size=(COPIED, sequences))
     shown, targets = np.full((2, delay + 2 * COPIED, sequences), ALPHABET)
     shown[:COPIED] = targets[-COPIED:] = symbols
@@ -254,7 +253,7 @@ def adding(rng, *, sequences=100, length=100, dtype=np.float64):
     S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997); in this form
     M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks, ICML 2016.
     """
-    length, dtype = positive_integer("length", length, minimum=2), float_type("dtype", dtype)
+    length = positive_integer("length", length, minimum=2)
     half = length // 2
     inputs = np.zeros((length, sequences, 2), dtype)
     inputs[..., 0] = rng.uniform(size=(length, sequences))

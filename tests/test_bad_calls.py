@@ -15,14 +15,30 @@ from functools import cache
 import numpy as np
 import pytest
 from rnnbook import figures
-from rnnbook.language import Grammar, LanguageModel, load_corpus
+from rnnbook.claims import check
+from rnnbook.language import Grammar, KneserNey, LanguageModel, load_corpus
+from rnnbook.sliders import panel
 from sources import all_modules, reference
 
 from rnnpedagogy.bounds import readout_bounds, step_bounds
-from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.cells import LSTM, Elman, unflatten
+from rnnpedagogy.contraction import best_max_norm, best_two_norm
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, Map, follow_branch
+from rnnpedagogy.growth import growth_rate
+from rnnpedagogy.linear_units import scan
+from rnnpedagogy.memory import linear_memory, memory_function, noisy_rollout
+from rnnpedagogy.orthogonal import (
+    expm,
+    expm_skew_adjoint,
+    householder,
+    householder_adjoint,
+    modrelu,
+    skew_matrix,
+)
+from rnnpedagogy.shooting import MultipleShooting
 from rnnpedagogy.stability import contraction_certificate
+from rnnpedagogy.tasks import accuracy, adding
 from rnnpedagogy.training import Adam, Sequences
 
 LIMIT = 10  # seconds for a call that is refused
@@ -610,6 +626,74 @@ def call(function, arguments):
         if name in parameters and parameters[name].kind == inspect.Parameter.KEYWORD_ONLY
     }
     return function(*by_place, **by_name)
+
+
+@pytest.mark.parametrize(
+    ("refused", "says"),
+    [
+        (lambda: Adam(1, 2, 3, 4), r"__init__\(\) takes"),
+        (lambda: scan(np.ones(2)), r"scan\(\) missing 2 required .* 'drive' and 'start'"),
+        (lambda: scan(np.ones((2, 5)), np.zeros((4, 2, 1)), np.ones((2, 5))), "eigenvalues must"),
+        (lambda: scan(np.ones(2), np.zeros((4, 4)), np.ones(4)), "eigenvalues must broadcast"),
+        (lambda: unflatten(np.ones(2), {}), "shapes must hold at least one shape, got {}"),
+        (lambda: METHODS["Certificate.distance"][0].distance(np.ones(4), np.ones(3)), "state and"),
+        (lambda: growth_rate([1e200, 2e200, 3e200], [1.0, 2.0, 3.0]), "lengths and log_values"),
+        (lambda: growth_rate([1, 2, 3], [0.0, 1e308, -1e308]), "lengths and log_values must"),
+        (lambda: shooting([{"nothing": np.ones(2)}]), "directions must be one of 'weight_ih'"),
+        (lambda: shooting({"bias": np.ones(2)}), "directions must be a dictionary of arrays, got"),
+        (lambda: shooting([{"bias": np.ones(3)}]), "got bias of shape"),
+        (lambda: noisy(np.ones((5, 3))), r"noise must have leading axes of the run, \(\), got"),
+        (lambda: noisy(np.ones((0, 3))), r"noise must have leading axes of the run, \(\), got"),
+        (lambda: recall(1e300), "inputs must vary, with finite squares"),
+        (lambda: recall(1e-300), "inputs must vary, with finite squares"),
+        (lambda: linear_memory(0 * SQUARE, np.zeros((2, 1)), np.zeros(2), 3), "noise must be pos"),
+        (lambda: linear_memory(UNBOUNDED, np.ones((2, 1)), np.ones(2), 3), "A not huge"),
+        (lambda: skew_matrix(3.0), r"entries must be n .*, got \(\)"),
+        (lambda: expm(np.full((2, 2), 1e308)), "A must hold finite square matrices"),
+        (lambda: expm_skew_adjoint(np.zeros((4, 2, 2)), np.zeros((3, 2, 2))), "S and G must"),
+        (
+            lambda: householder_adjoint(np.ones((4, 1, 2)), np.zeros((3, 2, 2))),
+            "vectors and G ",
+        ),
+        (lambda: householder(np.full((1, 2), 1e200)), "vectors must not be zero, and have finite"),
+        (lambda: householder(np.array([[3e-162, 4e-162]])), "vectors must not be zero"),
+        (lambda: modrelu(np.ones(2), np.ones(3)), "z and bias must broadcast"),
+        (lambda: best_max_norm(np.full((1, 2, 2), 1e308)), "bounds must be square, with finite"),
+        (lambda: best_two_norm(np.full((2, 2), 1e200)), "W must be square, with a finite norm"),
+        (lambda: accuracy(SYMBOL_CELL, SYMBOL_PARAMS), "tasks must be at least one"),
+        (lambda: accuracy(SYMBOL_CELL, SYMBOL_PARAMS, 3), "tasks must be a Task, got 3"),
+        (lambda: accuracy(CELL, PARAMS, adding(rng())), "tasks must .* classes for targets"),
+        (lambda: panel(print, sliders={"x": (0, 1)}, alt=str), "slider 'x' must be .low, high, st"),
+        (lambda: counted().probability("text", 3), "context must be a collection"),
+        (lambda: counted().probability([1, 99], 3), "context and word must lie in .0, 50."),
+        (lambda: counted().probability([], -1), "context and word must lie in .0, 50."),
+        (lambda: check("C1.1", "It is.", measured=1, at_most=2, note=3), "note must be a text"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_depends_on_several_arguments_is_named_too(refused, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        refused()
+
+
+UNBOUNDED = np.array([[0.5, 1e200], [0.0, 0.5]])
+
+
+def shooting(directions):
+    return MultipleShooting(SILENT, SILENT_PARAMS, directions, length=2)
+
+
+def counted():
+    return KneserNey(CORPUS, order=2)
+
+
+def noisy(noise):
+    return noisy_rollout(CELL, PARAMS, np.zeros(3), np.zeros((4, 2)), noise, rng())
+
+
+def recall(size):
+    states, inputs = rng().normal(size=(6, 4, 3)), rng().normal(size=(6, 4, 1))
+    return memory_function(states, size * inputs, 2)
 
 
 def give_up(*_):

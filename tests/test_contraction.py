@@ -313,11 +313,11 @@ def test_bad_input_is_named():
         jacobian_bounds(Elman(1, 2, activation="relu"), params)
     with pytest.raises(ValueError, match="params must have the keys"):
         jacobian_bounds(cell, {})
-    with pytest.raises(ValueError, match="bounds must be square and not negative"):
+    with pytest.raises(ValueError, match="bounds must be square"):
         best_max_norm(-np.ones((1, 2, 2)))
-    with pytest.raises(ValueError, match="bounds must be square and not negative"):
+    with pytest.raises(ValueError, match="bounds must be square"):
         best_max_norm(np.ones((1, 2, 3)))
-    with pytest.raises(ValueError, match=r"W must be square, got W of shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"W must be square, .*, got shape \(2, 3\)"):
         best_two_norm(np.ones((2, 3)))
     for rate in (0.0, 1.0):
         with pytest.raises(ValueError, match=f"rate must lie between 0 and 1.0, got {rate}"):

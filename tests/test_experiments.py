@@ -5,8 +5,10 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections import Counter
@@ -385,11 +387,37 @@ def test_a_cluster_without_workers_and_a_scheduler_that_is_not_there_are_given_u
         list(sweep(toy(1), folder=tmp_path, dask="tcp://127.0.0.1:9"))
     with pytest.raises(SweepError, match="dask must be the address of a scheduler, got 'nowhere"):
         list(sweep(toy(1), folder=tmp_path, dask="nowhere at all"))
+    with socket.create_server(("127.0.0.1", 0)) as server:  # of something else
+        threading.Thread(target=answer_like_the_web, args=(server,)).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(SweepError, match="dask must be the address of a scheduler, got 'tcp:"):
+            list(sweep(toy(1), folder=tmp_path, dask=address))
     with (
         LocalCluster(n_workers=0, dashboard_address=None) as cluster,
         pytest.raises(SweepError, match="no worker left for task-0, task-1"),
     ):
         list(sweep(toy(2), folder=tmp_path, dask=cluster.scheduler_address))
+
+
+def answer_like_the_web(server):
+    with server.accept()[0] as connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_lost_with_the_last_worker_is_given_up(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(sweeps, "PATIENCE", 2)
+    monkeypatch.setattr(sweeps, "ANSWER", 2)
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+        finished = sweep(toy(4), folder=tmp_path, dask=cluster.scheduler_address)
+        next(finished)
+        time.sleep(1)  # the others are done by now, and nobody has fetched them
+        cluster.sync(cluster.workers[0].close)
+        with pytest.raises(SweepError, match="no worker left for task-"):
+            list(finished)
 
 
 @pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"no file"), Path.mkdir, os.mkfifo])
@@ -401,6 +429,13 @@ def test_damaged_files_are_passed_over(tmp_path, make):
     make(path)
     assert store.status(experiment, "task-0", tmp_path)[0] == "damaged"
     assert store.status(experiment, "task-1", tmp_path)[0] == "stored"
+
+
+def test_a_result_that_cannot_be_written_does_not_stop_the_others(tmp_path):
+    (tmp_path / "toy" / "task-0.npz").mkdir(parents=True)
+    with pytest.raises(SweepError, match=r"toy/task-0 failed: .*cannot write .*task-0\.npz"):
+        list(sweep(toy(2), folder=tmp_path))
+    assert store.status(toy(2), "task-1", tmp_path)[0] == "stored"
 
 
 @pytest.mark.parametrize("record", ["no JSON", "3", "{}", None])
@@ -429,6 +464,7 @@ def test_a_folder_that_is_a_file_is_refused(with_toy, tmp_path, capsys, command)
     [
         (["run", "toy", "--jobs", "0"], "jobs must be a positive integer, got 0"),
         (["run", "toy", "--jobs", "-2"], "jobs must be a positive integer, got -2"),
+        (["--folder", "", "list"], "folder must be a path, got ''"),
     ],
 )
 def test_a_bad_option_is_named(with_toy, capsys, arguments, message):

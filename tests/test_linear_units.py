@@ -126,7 +126,7 @@ def test_bad_sizes_are_refused():
         LinearRecurrentUnit(1, 3)
     with pytest.raises(ValueError, match="drive must have shape"):
         scan(np.ones(3), np.ones((4, 3)), np.ones(3))
-    with pytest.raises(ValueError, match="eigenvalues must have 4 rows"):
+    with pytest.raises(ValueError, match="eigenvalues must broadcast to drive"):
         scan(np.ones(2), np.ones((5, 4)), np.ones(4))
     with pytest.raises(ValueError, match="start and drive must broadcast"):
         scan(np.ones((4, 1)), np.ones((5, 4, 2)), np.ones((4, 3)))

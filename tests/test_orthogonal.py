@@ -327,7 +327,7 @@ def test_types_and_leading_axes_of_the_other_two():
 
 def test_zero_vectors_are_refused():
     for short in (0.0, 1e-200):
-        with pytest.raises(ValueError, match="vectors must not be zero, nor have squares that are"):
+        with pytest.raises(ValueError, match="vectors must not be zero, and have finite squares"):
             householder(np.array([[1.0, 0.0], [short, 0.0]]))
     cell = OrthogonalRNN(1, 2, parametrisation="householder")
     params = cell.init_params(np.random.default_rng(0)) | {"vectors": np.zeros((2, 2))}
@@ -537,7 +537,7 @@ def test_gradient_descent_keeps_the_rotation_and_lowers_the_cost():
 
 
 def test_bad_matrices_are_named():
-    with pytest.raises(ValueError, match=r"entries must be n \(n − 1\)/2 in number .*, got 2"):
+    with pytest.raises(ValueError, match=r"entries must be n \(n − 1\)/2 in number .*, got \(2,\)"):
         skew_matrix(np.zeros(2))
     with pytest.raises(ValueError, match="S must be skew-symmetric, Sᵀ = −S, got"):
         expm_skew(np.eye(2))

@@ -22,6 +22,7 @@ from strategies import (
 )
 
 from rnnpedagogy import __file__ as package
+from rnnpedagogy._storage import read_arrays
 from rnnpedagogy.cells import LSTM, Elman, flatten
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, lyapunov_spectrum
@@ -747,9 +748,11 @@ def recorded_as(*values):
     ("record", "message"),
     [
         ({"one": recorded_as({"a": 1.0})}, "recorder 'one' must return an array of numbers, got {"),
+        ({"one": recorded_as([[1.0], [1.0, 2.0]])}, "recorder 'one' returns must be an array, got"),
+        ({"one": 3}, "record must have texts as names, of functions, got {'one': 3}"),
         ({"one": recorded_as(["a"])}, "recorder 'one' must return an array of numbers"),
         ({"one": recorded_as(1.0, [1.0])}, r"recorder 'one' must return arrays of one shape, got"),
-        ({1: recorded_as(1.0)}, r"record must have texts as names, got \[1\]"),
+        ({1: recorded_as(1.0)}, "record must have texts as names, of functions, got {1: "),
     ],
 )
 def test_what_cannot_be_stored_is_found_at_once(record, message):
@@ -763,6 +766,38 @@ def test_a_schedule_has_to_give_a_rate(rate):
     objective, params = small_problem()
     with pytest.raises(ValueError, match="rate must be a finite number of at least 0, got"):
         quietly(objective, params, rate=lambda watched: rate)
+
+
+@pytest.mark.parametrize("found", [None, "low", [1.0], 1j])
+def test_a_validation_has_to_give_a_number(found):
+    objective, params = small_problem()
+    with pytest.raises(TypeError, match="validate must return a number, got"):
+        quietly(objective, params, validate=lambda params: found)
+
+
+@pytest.mark.parametrize("drawn", [None, 3, Cost(Elman(2, 3), np.ones((3, 2)), np.ones((3, 1)))])
+def test_fresh_sequences_have_to_be_a_task(drawn):
+    _, params = small_problem()
+    with pytest.raises(TypeError, match=r"draw\(rng\) must be a Task, got"):
+        quietly(FreshSequences(LSTM(2, 3), lambda rng: drawn), params)
+
+
+def test_a_checkpoint_of_other_fresh_sequences_is_refused(tmp_path):
+    def draw(length):  # functions of one name
+        return lambda rng: adding(rng, sequences=3, length=length)
+
+    cell = Elman(2, 3)
+    params = draw_params(cell, np.random.default_rng(1), outputs=1)
+    settings = {"params": params, "checkpoint": tmp_path / "run.npz"}
+    whole = quietly(FreshSequences(cell, draw(5)), **settings)
+    assert_same_run(quietly(FreshSequences(cell, draw(5)), **settings), whole)
+    for other in (
+        FreshSequences(cell, draw(6)),
+        FreshSequences(cell, draw(5), steps=3),
+        FreshSequences(Elman(2, 3, activation="relu"), draw(5)),
+    ):
+        with pytest.raises(ValueError, match="belongs to a run with objective = FreshSequences 10"):
+            quietly(other, **settings)
 
 
 def test_a_projection_has_to_return_parameters():
@@ -903,6 +938,64 @@ def test_a_run_killed_at_any_moment_is_resumed(tmp_path):
     settings["record"] = settings["record"] | {"nap": nap}
     resumed = quietly(objective, params, checkpoint=path, **settings)
     assert_same_run(resumed, quietly(objective, params, **settings))
+
+
+TWO = """
+import os, random, signal, sys, time, traceback
+import test_training as t
+
+path, refused = sys.argv[1:]
+objective, params = t.small_problem()
+
+def keep_trying():
+    while True:
+        try:
+            t.quietly(objective, params, checkpoint=path, **t.full_settings(epochs=10**6))
+        except RuntimeError as error:
+            assert f"{path} is in use by another run" in str(error)
+            with open(refused, "a") as file:
+                file.write(".")
+            time.sleep(0.002)
+
+def begin():
+    child = os.fork()
+    if not child:
+        try:
+            keep_trying()
+        finally:  # of itself it does not end
+            traceback.print_exc()
+            os._exit(1)
+    return child
+
+running = [begin(), begin()]
+for _ in range(50):
+    time.sleep(random.uniform(0, 0.2))
+    killed = running.pop(random.randrange(2))
+    os.kill(killed, signal.SIGKILL)
+    assert os.waitpid(killed, 0)[1] == signal.SIGKILL
+    running.append(begin())
+for last in running:
+    os.kill(last, signal.SIGKILL)
+    assert os.waitpid(last, 0)[1] == signal.SIGKILL
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_two_runs_on_one_file_killed_at_fifty_moments_are_one_run(tmp_path):
+    path, refused = tmp_path / "run.npz", tmp_path / "refused"
+    folders = [str(Path(file).resolve().parents[k]) for k, file in ((0, __file__), (1, package))]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    subprocess.run([sys.executable, "-c", TWO, path, refused], env=environment, check=True)
+    assert refused.stat().st_size > 10  # how often one has met the other
+    epochs = len(read_arrays(path)["history/cost"])
+    assert epochs > 5
+    objective, params = small_problem()
+    settings = full_settings(epochs=epochs + 3)
+    resumed = quietly(objective, params, checkpoint=path, **settings)
+    assert_same_run(resumed, quietly(objective, params, **settings))
+    left = sorted(file.name for file in tmp_path.iterdir())
+    assert left == ["refused", "run.npz", "run.npz.lock"]
 
 
 @pytest.mark.parametrize("every", [1, 4, 100])

@@ -168,6 +168,8 @@ def check(
         raise ValueError(f"identifier must be of the form 'C1.1', got {identifier!r}")
     if not (isinstance(statement, str) and statement.strip()):
         raise ValueError(f"statement must be a text, got {statement!r}")
+    if not isinstance(note, str | None):
+        raise ValueError(f"note must be a text, got {note!r}")
     if expected not in VERDICTS:
         raise ValueError(f"expected must be 'holds' or 'differs', got {expected!r}")
     bounds = [

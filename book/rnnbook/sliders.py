@@ -112,11 +112,12 @@ def panel(draw, *, sliders, alt):
     """
     if not sliders:
         raise ValueError(f"sliders must name at least one parameter, got {sliders!r}")
-    for name, (low, high, start) in sliders.items():
-        if not low <= start <= high or low == high:
+    for name, ends in sliders.items():
+        whole = len(a_collection(f"slider {name!r}", ends)) == 3
+        if not (whole and ends[0] <= ends[2] <= ends[1] and ends[0] < ends[1]):
             raise ValueError(
                 f"slider {name!r} must be (low, high, start) with low ≤ start ≤ high and "
-                f"low < high, got {(low, high, start)}"
+                f"low < high, got {ends}"
             )
 
     def picture(values):

@@ -48,6 +48,8 @@ def unflatten(vector, shapes):
         name: shape if isinstance(shape, tuple) else np.shape(shape)
         for name, shape in shapes.items()
     }
+    if not shapes:
+        raise ValueError(f"shapes must hold at least one shape, got {shapes}")
     ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
     if np.shape(vector)[-1:] != (ends[-1],):
         raise ValueError(f"got vector of shape {np.shape(vector)}, expected (…, {ends[-1]})")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnpedagogy._validation import choice, positive_integer, real_array, takes
+from rnnpedagogy._validation import choice, real_array, takes
 
 LARGEST = np.finfo(float).max
 
@@ -86,8 +86,6 @@ def _settle(family, values, state, steps, transient):
 
 def settle(system, state, steps, transient, *, bound=LARGEST):
     """Orbits after the transient, shape ``(steps, …, n)``; NaN from where one exceeds a bound."""
-    steps = positive_integer("steps", steps)
-    transient = positive_integer("transient", transient, minimum=0)
     lost = np.zeros(state.shape[:-1], bool)
     chunk = max(1, 2**20 // (1 + state.size))
     for begin in range(0, transient, chunk):

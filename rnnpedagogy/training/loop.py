@@ -10,7 +10,7 @@ from hashlib import sha256
 import numpy as np
 
 from rnnpedagogy._storage import digest
-from rnnpedagogy._validation import a_path, non_negative, parameters, real_array, takes
+from rnnpedagogy._validation import _as_array, a_path, non_negative, parameters, real_array, takes
 from rnnpedagogy.cells import flatten, unflatten
 from rnnpedagogy.training.checkpoints import Checkpoint, describe
 from rnnpedagogy.training.optimisers import Adam, clip_by_global_norm
@@ -239,8 +239,8 @@ class _Run:
         self.record = {} if self.record is None else self.record
         if not isinstance(self.record, Mapping):
             raise TypeError(f"record must be a dictionary of recorders, got {self.record!r}")
-        if not all(isinstance(name, str) for name in self.record):
-            raise TypeError(f"record must have texts as names, got {list(self.record)}")
+        if not all(isinstance(name, str) and callable(self.record[name]) for name in self.record):
+            raise TypeError(f"record must have texts as names, of functions, got {self.record}")
         self.shapes, self.theta = _shapes_and_vector(self.start)
         self.good = self.theta  # the last one at which cost and gradient were found finite
         self.best = self.theta
@@ -311,7 +311,10 @@ class _Run:
                 "rate": rate,
             }
             if self.validate is not None:
-                found["validation"] = float(self.validate(self.params))
+                value = self.validate(self.params)
+                if np.ndim(value) or np.asarray(value).dtype.kind not in "fiu":
+                    raise TypeError(f"validate must return a number, got {value!r}")
+                found["validation"] = float(value)
                 _require_finite({"validation": found["validation"]})
         found["seconds"] = time.perf_counter() - begun
         for name, value in found.items():
@@ -378,7 +381,7 @@ def _shapes_and_vector(params):
 
 def _check_record(name, value, before):
     """Refuse what a checkpoint cannot hold, at the first epoch at which it comes."""
-    array = np.asarray(value)
+    array = _as_array(f"what recorder {name!r} returns", value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"recorder {name!r} must return an array of numbers, got {value!r}")
     if before and array.shape != np.shape(before[0]):

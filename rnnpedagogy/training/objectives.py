@@ -1,9 +1,12 @@
 """Objectives: what `train` minimises, one batch at a time."""
 
+import numpy as np
+
 from rnnpedagogy._storage import digest
-from rnnpedagogy._validation import all_of, an_objective, real_array, takes
+from rnnpedagogy._validation import all_of, an_instance, an_objective, real_array, takes
 from rnnpedagogy.costs import LOSSES, Cost
 from rnnpedagogy.gradients import bptt
+from rnnpedagogy.tasks import Task
 
 
 @takes
@@ -90,11 +93,17 @@ class FreshSequences:
 
     def batches(self, rng):
         """Tasks, drawn one after the other."""
-        return (self.draw(rng) for _ in range(self.steps))
+        return (an_instance(Task)("draw(rng)", self.draw(rng)) for _ in range(self.steps))
 
     def gradient(self, params, batch, state, rng):
         """`bptt` of the sequences of a task."""
         return bptt(batch.cost(self.cell), params)
+
+    def fingerprint(self):
+        """A text that tells one objective from another, by what is drawn first from seed 0."""
+        task = next(self.batches(np.random.default_rng(0)))
+        data = digest(task.inputs, task.targets)
+        return f"FreshSequences {self.steps} {self.cell!r} {task.loss} {task.at} {data}"
 
 
 def _loss_name(cost):

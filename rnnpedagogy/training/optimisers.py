@@ -37,13 +37,6 @@ class Adam:
     betas: tuple = (0.9, 0.999)
     eps: float = 1e-8
 
-    def __post_init__(self):
-        if np.shape(self.betas) != (2,):
-            raise ValueError(f"betas must be two numbers, got {self.betas!r}")
-        for beta in self.betas:
-            fraction("betas", beta)
-        non_negative("eps", self.eps)
-
     def init(self, theta):
         """The memory before the first step."""
         return {"mean": np.zeros_like(theta), "square": np.zeros_like(theta), "steps": np.array(0)}

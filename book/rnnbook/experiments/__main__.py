@@ -39,7 +39,7 @@ def main(arguments=None):
     try:
         store.check_folder(options["folder"], to_write=False)
         return COMMANDS[options.pop("command")](**options) or 0
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

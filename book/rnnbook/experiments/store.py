@@ -178,10 +178,10 @@ def read(experiment, task, folder=None):
         )
     try:
         arrays = read_arrays(path)
-        record = json.loads(str(arrays.pop("record")))
+        record = json.loads(str(arrays.pop("record", "")))
         stored_config = record["config"]
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise CorruptError(f"{experiment.name}/{task} is damaged: {error}") from error
+        raise CorruptError(f"{experiment.name}/{task} is damaged or no result: {error}") from error
     config = experiment.tasks[task]
     now = config | {"version of the analysis": experiment.analysis_version(config)}
     stored = stored_config | {"version of the analysis": record.get("analysis", 1)}

@@ -74,7 +74,11 @@ def sweep(experiment, *, jobs=1, dask=None, force=False, folder=None, **options)
         work[task] = (experiment, task, path, options)
     for task, found, error in _map(work, jobs, dask):
         if error is None:
-            store.save(experiment, task, *found, folder)
+            try:
+                store.save(experiment, task, *found, folder)
+            except OSError as cannot:
+                error = cannot
+        if error is None:
             store.remove_checkpoints(experiment, task, folder)
             yield task, found[1]
         else:
@@ -106,7 +110,7 @@ def _map(work, jobs, dask):
                 left[client.submit(_perform, *work[task], pure=False)] = task
             try:
                 finished = wait(list(left), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
-                errors = {future: future.exception(timeout=ANSWER) for future in finished}
+                outcomes = {future: _outcome(future) for future in finished}
             except CancelledError:
                 raise SweepError(
                     f"the scheduler is gone, before {', '.join(left.values())}"
@@ -115,8 +119,14 @@ def _map(work, jobs, dask):
                 if client.status != "running" or not client.scheduler_info()["workers"]:
                     raise SweepError(f"no worker left for {', '.join(left.values())}") from None
                 continue
-            for future, error in errors.items():
-                yield left.pop(future), None if error else future.result(), error
+            for future, outcome in outcomes.items():
+                yield left.pop(future), *outcome
+
+
+def _outcome(future):
+    """What a task found, or else the error; both are waited for: its worker may be lost by now."""
+    error = future.exception(timeout=ANSWER)
+    return (None, error) if error else (future.result(timeout=ANSWER), None)
 
 
 @contextmanager
@@ -128,7 +138,7 @@ def _client(jobs, dask):
     if dask is not None:
         try:
             client = Client(dask, timeout=ANSWER)
-        except (OSError, ValueError, TypeError) as error:
+        except Exception as error:  # of all kinds, if it is another server that answers
             raise SweepError(f"dask must be the address of a scheduler, got {dask!r}") from error
         with client:
             yield client

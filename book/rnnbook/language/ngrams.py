@@ -5,7 +5,13 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from rnnbook.language.corpora import Corpus
-from rnnpedagogy._validation import an_instance, integer_array, positive_integer, takes
+from rnnpedagogy._validation import (
+    a_collection,
+    an_instance,
+    integer_array,
+    positive_integer,
+    takes,
+)
 
 
 def _discount(counts):
@@ -143,6 +149,11 @@ class KneserNey:
 
     def probability(self, context, word):
         """``p(w | context)``; of the words of the context the last ``order − 1`` count."""
+        words = [*a_collection("context", context), word]
+        words = integer_array("context and word", words, below=len(self.corpus.vocabulary))
+        return self._probability(words[:-1].tolist(), words[-1])
+
+    def _probability(self, context, word):
         context, p = tuple(context), 1 / len(self.corpus.vocabulary)
         for n, (discount, after) in enumerate(zip(self.discounts, self._after, strict=True)):
             if n > len(context) or (seen := after.get(context[len(context) - n :])) is None:
@@ -154,7 +165,7 @@ class KneserNey:
     def perplexity(self, part="test"):
         """``exp(−mean log p)`` over all words of a part of the corpus."""
         words, reach = self._padded(part), self.order - 1
-        p = [self.probability(words[k - reach : k], words[k]) for k in range(reach, len(words))]
+        p = [self._probability(words[k - reach : k], words[k]) for k in range(reach, len(words))]
         return float(np.exp(-np.log(p).mean()))
 
     def _padded(self, part):
