@@ -209,7 +209,7 @@ def best_two_norm(W, *, iterations=30):
     Returns
     -------
     DiagonalNorm
-        With the weights ``1/S``; if ``W`` is reducible a gap may remain.
+        With the weights ``1/S``; if ``W`` is reducible, or nearly so, a gap may remain.
     """
     W = real_array("W", W, shape=("n", "n")).astype(np.float64)
     if W.shape[0] != W.shape[1] or np.isinf(np.linalg.norm(W)):
@@ -311,7 +311,7 @@ class ContractingLSTM(LSTM):
     def lstm_params(self, params):
         """The parameters of the `LSTM` that this is, without the readout's."""
         i, f, g, o = anp.split(params["bias"], 4, axis=-1)
-        phi = self.rate * sigmoid(f)
+        phi = anp.maximum(self.rate * sigmoid(f), np.finfo(f.dtype).tiny)  # its logit is finite
         weights, largest = _within(params, phi, self.rate, self.input_bound, soft=True)
         bias = anp.concatenate([i, largest, g, o], axis=-1)
         return traced_dict({"weight_ih": params["weight_ih"], "weight_hh": weights, "bias": bias})
@@ -360,7 +360,8 @@ def project_to_rate(params, *, rate, phi, input_bound=1.0, nearest=True):
     W_hh, W_ih, bias = _by_gate(params)
     dtype, sizes = bias["f"].dtype, np.abs(W_ih["f"])
     own = sigmoid(_sums(W_hh["f"]) + input_bound * _sums(sizes) + bias["f"])
-    weights, largest = _within(params, np.minimum(own, phi), rate, input_bound, soft=False)
+    allowed = np.clip(own, np.finfo(dtype).tiny, phi)
+    weights, largest = _within(params, allowed, rate, input_bound, soft=False)
     excess = np.where(own > phi, np.maximum(bias["f"] - largest, 0), 0)
     if nearest:  # the excess t + ū Σ min(|W|, ū t) is a minimum over how many entries vanish
         gone = np.cumsum(np.sort(np.pad(sizes, [(0, 0)] * (sizes.ndim - 1) + [(1, 0)])), axis=-1)

@@ -241,6 +241,17 @@ def test_every_parameter_gives_the_rate(size, rate):
 
 
 @every_dtype
+def test_a_forget_gate_that_is_shut_has_a_finite_bias(dtype):
+    cell = ContractingLSTM(2, 3, rate=0.9)
+    params = {name: -np.ones(shape, dtype) for name, shape in cell.param_shapes().items()}
+    params["bias"] *= dtype(1e4)
+    for own in (dict(cell.lstm_params(params)), project_to_rate(params, rate=0.9, phi=0.8)):
+        M = jacobian_bounds(LSTM(2, 3), own, rounds=0)
+        v = np.repeat([1.0, SHARE], 3)
+        assert ((M @ v) / v <= 0.9 * (1 + 1000 * np.finfo(dtype).eps)).all()
+
+
+@every_dtype
 def test_the_step_is_an_lstm_and_its_gradient_that_of_automatic_differentiation(dtype):
     cell, rng = ContractingLSTM(2, 3, rate=0.9), np.random.default_rng(0)
     params = draw_params(cell, rng, outputs=2, dtype=dtype)

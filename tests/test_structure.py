@@ -35,7 +35,7 @@ CHECKS = 250  # lines for checks of arguments, locks and checksums, beside all o
 LANGUAGE = 200  # lines of `rnnbook.language`, which was planned as a part of the library
 # What the pages of Part V add to the library, and to the tools.
 PART_V = {"certificates": 170, "orthogonal": 125, "memory": 70, "what came after": 200}
-PART_V_TOOLS = {"certificates": 80, "orthogonal": 100, "memory": 95, "what came after": 100}
+PART_V_TOOLS = {"certificates": 91, "orthogonal": 100, "memory": 95, "what came after": 100}
 LARGEST = {  # lines of code
     LIBRARY: 3700 + CHECKS + sum(PART_V.values()),
     TOOLS: 2500 + LANGUAGE + sum(PART_V_TOOLS.values()),

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from rnnbook.experiments import symbols
 from rnnbook.experiments.networks import fit, kept
 from rnnpedagogy import contraction, stability
 from rnnpedagogy.cells import LSTM
@@ -23,6 +24,13 @@ BOUNDED = [{"rate": rate, "phi": phi} for rate in (0.02, 0.005) for phi in (0.6,
 # Four settings each. The last two, which guess at 24, are spared longer sequences.
 GRIDS = dict.fromkeys(("construction", "projection", "published"), FREE)
 GRIDS |= {"bias alone": FREE, "published certified": BOUNDED}
+# The two symbols of page 10, as its networks are tuned and trained.
+TWO = {"kind": "contracting", "network": "construction"} | {
+    name: symbols.CONFIG[name] for name in (*TRAINING, "hidden", "sequences", "dtype", "patience")
+}
+TWO |= {"windows": [[9, 19], [39, 49]], "tuning_seed": 10, "seeds": [*range(5)]}
+TWO["grid"] = [{"rate": rate, "bias": bias} for rate in (0.01, 0.005, 0.002) for bias in (2.0, 4.0)]
+TWO_AT = [*((60, rate) for rate in (*RATES, 0.99)), (100, 0.97), (100, 0.99)]
 
 
 def tasks():
@@ -34,6 +42,9 @@ def tasks():
                 name = f"{network.replace(' ', '-')}-{length}" + (f"-{rate}" if rate else "")
                 own = {"network": network, "length": length, "certified": rate, "grid": grid}
                 found[name] = CONFIG | own
+    for length, rate in TWO_AT:
+        own = {"length": length, "certified": rate}
+        found[f"construction-two-{length}-{rate}"] = TWO | own
     return found
 
 
@@ -54,8 +65,8 @@ def _network(config, point):
 
 def _parts(config, seed):
     data_rng, rng = np.random.default_rng(seed).spawn(2)
-    settings = {"sequences": config["sequences"], "length": config["length"]}
-    settings |= {"windows": [config["window"]], "dtype": config["dtype"]}
+    settings = {name: config[name] for name in ("sequences", "length", "dtype")}
+    settings["windows"] = config.get("windows") or [config["window"]]
     return symbol_splits(data_rng, **settings), rng
 
 
@@ -63,11 +74,12 @@ def _trained(config, point, seed, checkpoint):
     """Parameters of the best epoch, and their validation cost."""
     (practice, valid, _), rng = _parts(config, seed)
     cell, project = _network(config, point)
-    params = cell.init_params(rng, output_size=KINDS, dtype=np.dtype(config["dtype"]))
+    params = cell.init_params(rng, output_size=practice.output_size, dtype=practice.inputs.dtype)
     if "bias" in point:
         np.split(params["bias"], 4)[1][:] = point["bias"]
     batches = Sequences(practice.cost(cell), batch_size=config["batch"])
     settings = {"checkpoint": checkpoint, "project": project, "validate": valid.cost(cell)}
+    settings["patience"] = config.get("patience") if seed == config["tuning_seed"] else None
     params = project(params) if project else params
     best = fit(batches, params, config | point, rng, **settings).best_params
     return best, float(valid.cost(cell)(best))
@@ -89,7 +101,7 @@ def train(config, checkpoint=None):
     params = [one(seed, grid[chosen], seed)[0] for seed in config["seeds"]]
     arrays = {"validation": np.float32(costs), "chosen": np.array(chosen)}
     stacked = {name: np.stack([each[name] for each in params]) for name in params[0]}
-    if config["length"] == 24:
+    if config["length"] in (24, 60):
         arrays |= kept(stacked)
     return arrays, stacked
 

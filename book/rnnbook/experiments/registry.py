@@ -250,7 +250,7 @@ EXPERIMENTS = {
         ),
         _experiment(
             "contracting",
-            "one symbol, by networks that contract: tuned, then five seeds, rate by length",
+            "one symbol and two, by networks that contract: tuned, then five seeds, rate by length",
             contracting.tasks(),
         ),
         COPYING,
