@@ -68,8 +68,8 @@ lab: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
-COMPILE := uv pip compile pyproject.toml requirements.in --extra book --extra notebooks --extra test \
-    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+COMPILE := uv pip compile pyproject.toml requirements.in --extra book --extra grading --extra notebooks \
+    --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
     --upgrade --quiet
 pins:
 	$(COMPILE) --output-file requirements.txt

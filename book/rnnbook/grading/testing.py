@@ -26,8 +26,15 @@ class Report(list):
     """The properties of one task, in the order of the tests.
 
     ``with report("other shapes", 2): …`` tests a property worth two points. A `Wrong` inside loses
-    them and nothing else: what follows the block is tested as well.
+    them and nothing else: what follows the block is tested as well. Any other error of the test
+    does as well, for answers can have any form; `problems` tells the teacher.
     """
+
+    unfinished = None
+
+    def __init__(self):
+        super().__init__()
+        self.problems = []
 
     @contextmanager
     def __call__(self, label, points):
@@ -36,6 +43,9 @@ class Report(list):
             yield
         except Wrong as reason:
             wrong = str(reason)
+        except Exception as problem:
+            wrong = "the test cannot use this answer"
+            self.problems.append(f"{label}: {type(problem).__name__}: {problem}"[:300])
         self.append(Property(label, points, wrong))
 
     @property
