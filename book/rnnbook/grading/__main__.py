@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,7 @@ def _secret(path):
             file.write(secrets.token_hex(32) + "\n")
         print(f"made a secret for the hidden tests: {path}; keep it")
     secret = path.read_text(encoding="utf-8").strip()
-    if not re.search(r"\w{8}", secret):
+    if len(re.findall(r"\w", secret)) < 8:
         raise SystemExit(f"{path} has to hold at least eight letters or digits")
     return secret
 
@@ -74,7 +75,8 @@ def _grade(options):
     if not released.exists():
         courses.release(course, options.source / f"{name}.ipynb")
     secret = _secret(options.secret)
-    hidden = (options.source.resolve(), course.resolve(), options.submissions.resolve())
+    folders = options.source, course, options.submissions, options.secret.expanduser().parent
+    hidden = tuple(folder.resolve() for folder in folders)
     known = Assignment(name, tests, released, secret, options.limit, options.unsafe, hidden)
     found = find_submissions(options.submissions)
     if not found:
@@ -93,7 +95,9 @@ def main(given=None):
     """Run a command."""
     options = _arguments(given)
     try:
-        {"assignments": _assignments, "grade": _grade}[options.command](options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="nbgrader")
+            {"assignments": _assignments, "grade": _grade}[options.command](options)
     except (ValueError, OSError) as error:
         sys.exit(f"{error}")
 

@@ -3,8 +3,11 @@
 import csv
 import json
 import logging
+import os
+import sys
 import zipfile
 
+from rnnbook.grading.grader import load_tests
 from rnnbook.grading.submission import STUB, TEXT_STUB, load_notebook
 
 
@@ -14,6 +17,9 @@ def _nbgrader(course):
     from nbgrader.apps import NbGraderAPI
     from traitlets.config import Config
 
+    programs = os.path.dirname(sys.executable)  # nbgrader calls alembic, which is there
+    if programs not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
     config = Config()
     config.CourseDirectory.root = str(course.resolve())
     config.CourseDirectory.course_id = "course"
@@ -37,6 +43,7 @@ def _nbgrader(course):
 
 
 def release_path(course, name):
+    """Where the student version of an assignment is."""
     return course / "release" / name / f"{name}.ipynb"
 
 
@@ -45,7 +52,8 @@ def release(course, source):
     name = source.stem
     notebook = load_notebook(source)
     cells = [cell["metadata"]["nbgrader"]["grade_id"] for cell in notebook["cells"]]
-    notebook["metadata"]["rnnbook"] = {"assignment": name, "cells": cells}
+    refused = list(load_tests(source.with_suffix(".py")).HIDDEN)
+    notebook["metadata"]["rnnbook"] = {"assignment": name, "cells": cells, "refused": refused}
     copied = course / "source" / name / f"{name}.ipynb"
     copied.parent.mkdir(parents=True, exist_ok=True)
     _write(copied, notebook)
@@ -63,7 +71,7 @@ def _write(path, notebook):
 
 def _done(result):
     if not result["success"]:
-        raise RuntimeError(result.get("error") or result.get("log") or "nbgrader has failed")
+        raise RuntimeError("".join(result.get(key, "") for key in ("log", "error")))
 
 
 def record(course, name, graded):

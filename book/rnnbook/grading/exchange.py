@@ -14,7 +14,10 @@ def pack(value):
         return value
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, np.ndarray | np.generic | complex) and np.asarray(value).dtype.kind in "biufc":
+    if (
+        isinstance(value, np.ndarray | np.generic | complex)
+        and np.asarray(value).dtype.kind in "biufc"
+    ):
         array = np.ascontiguousarray(value)
         text = base64.b64encode(array.tobytes()).decode()
         shape = None if isinstance(value, np.generic | complex) else list(np.shape(value))
@@ -48,7 +51,7 @@ def _unpack(data):
             return {_unpack(key): _unpack(one) for key, one in items}
         case {"array": str(text), "dtype": str(dtype), "shape": shape}:
             dtype = np.dtype(dtype)
-            if dtype.kind not in "biufc":
+            if dtype.kind not in "biufc" or any(length < 0 for length in shape or ()):
                 raise ValueError(dtype)
             content = base64.b64decode(text, validate=True)
             array = np.ndarray(tuple(shape or ()), dtype, content).copy()

@@ -13,7 +13,7 @@ import numpy as np
 from rnnbook.grading.exchange import pack, unpack
 from rnnbook.grading.own import own_generator, plain
 from rnnbook.grading.sandbox import Death, Sandbox
-from rnnbook.grading.submission import Unreadable, load_notebook, read_cells, rebuild
+from rnnbook.grading.submission import Unreadable, load_notebook, read_cells, rebuild, stated_name
 from rnnbook.grading.testing import Report, Wrong
 
 STEP = 1 / 4  # of the limit, for one cell or one call
@@ -144,7 +144,8 @@ def grade_submission(assignment, student, path):
         return Graded(student, {}, release, [str(reason)])
     tests = load_tests(assignment.tests)
     runs = [cell for cell in notebook["cells"] if _is_run(cell)]
-    sources = [_name_cell(student) if _id(cell) == "name" else cell["source"] for cell in runs]
+    named = f"NAME = {student!r}"
+    sources = [named if _id(cell) == "name" else cell["source"] for cell in runs]
     session = _Session(sources, list(tests.HIDDEN), assignment)
     try:
         reports = {
@@ -168,18 +169,12 @@ def _is_run(cell):
     return cell["cell_type"] == "code" and not graded and _id(cell) != "hand_in"
 
 
-def _name_cell(student):
-    return f"NAME = {student!r}"
-
-
 def _other_name(cells, student):
     """A remark where the name in the notebook is not that of the submission."""
-    source = next((text for name, _, text in cells if name == "name"), "")
-    stated = [line.partition("=")[2].strip(" '\"") for line in source.splitlines() if "=" in line]
-    stated = [name for name in stated if name][-1:]
-    if stated and plain(stated[0]) == plain(student):
+    stated = stated_name(cells)
+    if plain(stated) == plain(student):
         return []
-    return [f"NAME is {stated[0][:60] if stated else 'empty'!r}, the submission is of {student!r}"]
+    return [f"NAME is {stated[:60]!r}, the submission is of {student!r}"]
 
 
 def _tested(session, task, test, assignment, student, remarks):
@@ -187,14 +182,15 @@ def _tested(session, task, test, assignment, student, remarks):
     report = Report()
     rng = own_generator(assignment.secret, f"{assignment.name}/{task}")
     try:
-        with _time_limit(TEST + max(session.left, 0)), np.errstate(all="ignore"):
-            with warnings.catch_warnings(action="ignore"):
-                test(_Student(session), report, rng, lambda own: own_generator(student, own))
+        limit, calm = TEST + max(session.left, 0), warnings.catch_warnings(action="ignore")
+        with _time_limit(limit), calm, np.errstate(all="ignore"):
+            test(_Student(session), report, rng, lambda own: own_generator(student, own))
     except Wrong as wrong:
         report.unfinished = str(wrong)
     except (_Overdue, Exception) as error:
         report.unfinished = "the test could not use this answer"
         remarks.append(f"the test of {task} stopped: {type(error).__name__}: {error}"[:300])
+    remarks += [f"the test of {task}, {problem}" for problem in report.problems]
     return report
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def problem():
     """What to do before submissions can be run in the sandbox; None where it works."""
     if not shutil.which("bwrap"):
         return MISSING + UNSAFE
-    done = subprocess.run([*_wall(()), "true"], capture_output=True, text=True, check=False)
+    trial = [*_wall(()), sys.executable, "-P", "-s", "-c", "import rnnbook.grading, IPython"]
+    done = subprocess.run(trial, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
     reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -199,10 +201,8 @@ class Sandbox:
 
     def close(self):
         """Kill it with all that it started."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait()

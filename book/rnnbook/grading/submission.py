@@ -6,7 +6,6 @@ import json
 import re
 import stat
 import zipfile
-from pathlib import Path
 
 LARGEST = 20 * 2**20  # bytes of a notebook
 SUFFIXES = (".ipynb", ".zip")
@@ -15,7 +14,7 @@ STUB = "# your answer here"
 TEXT_STUB = "*Your answer here.*"
 
 
-class Unreadable(ValueError):
+class Unreadable(ValueError):  # noqa: N818 – its text is a remark
     """A submission that cannot be read; the text says why."""
 
 
@@ -103,6 +102,13 @@ def _cell(cell):
     about = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     name = about.get("grade_id") if isinstance(about, dict) else None
     return (name if isinstance(name, str) else None), str(cell["cell_type"]), text
+
+
+def stated_name(cells):
+    """The name that the student has put into the cell `name`; empty where there is none."""
+    source = "\n".join(text for name, _, text in cells if name == "name")
+    stated = re.findall(r"""^NAME\s*=\s*(["'])(.+)\1""", source, re.MULTILINE)
+    return stated[-1][1] if stated else ""
 
 
 def rebuild(release, cells):

@@ -1,7 +1,6 @@
 """Hidden tests of the tiny assignment that the tests of the grading use."""
 
 import numpy as np
-
 from rnnbook.grading import expect
 
 HIDDEN = ("rnnpedagogy", "rnnbook", "autograd")
