@@ -37,7 +37,7 @@ ATTACKS = {
     "fork bomb": ("import os\nwhile True:\n    os.fork()", 0, ""),
     "delete": (
         "import os, shutil\n"
-        "os.system('rm -rf --no-preserve-root / 2>/dev/null')\n"
+        "os.system('rm -rf /tmp /root /opt 2>/dev/null')\n"
         "for place in {places!r}:\n"
         "    shutil.rmtree(place, ignore_errors=True)" + RIGHT,
         6,
@@ -51,7 +51,7 @@ ATTACKS = {
         "",
     ),
     "hooks": (
-        "import builtins, gc, sys\n"
+        "import builtins, sys\n"
         "class Any(float):\n"
         "    __eq__ = __le__ = __ge__ = lambda *_: True\n"
         "    __array__ = lambda self, *_, **__: np.ones(3)\n"
@@ -63,7 +63,6 @@ ATTACKS = {
         "import rnnbook.grading.testing as testing\n"
         "testing.expect = testing.Report.__call__ = lambda *_, **__: None\n"
         "sys.settrace(look)\n"
-        "print([one for one in gc.get_objects() if 'int8' in str(one)][:20])\n"
         "def mean_square(x):\n"
         "    frame = sys._getframe()\n"
         "    while frame:\n"
@@ -106,12 +105,17 @@ ATTACKS = {
         "",
     ),
     "exit": ("import os\nos._exit(0)", 0, "ended the program"),
-    "kill": ("import os\nos.kill(-1, 9)", 0, "ended the program"),
+    "kill": ("import os\nos.kill(os.getpid(), 9)", 0, "ended the program"),
     "large answer": ("def mean_square(x):\n    return np.zeros(10**7)", 0, ""),
     "markup": (
         "from IPython.display import HTML, display\n"
         "display(HTML('<script>own()</script>'))\nprint('<script>own()</script>')\n"
         "def mean_square(x):\n    raise ValueError('<script>own()</script>')",
+        0,
+        "",
+    ),
+    "no text": (
+        "print('\\ud800')\ndef mean_square(x):\n    return {{'\\ud800': '\\ud800'}}['\\udfff']",
         0,
         "",
     ),
@@ -177,7 +181,9 @@ class Course:
 def course(tmp_path_factory):
     if what_to_do := problem():
         pytest.skip(what_to_do)
-    return Course(tmp_path_factory.mktemp("hostile"))
+    graded = Course(tmp_path_factory.mktemp("hostile"))
+    yield graded
+    graded.server.close()
 
 
 @pytest.mark.parametrize("student", ATTACKS)

@@ -9,6 +9,7 @@ import zipfile
 
 from rnnbook.grading.grader import load_tests
 from rnnbook.grading.submission import STUB, TEXT_STUB, load_notebook
+from rnnbook.grading.testing import Report
 
 
 def _nbgrader(course):
@@ -33,7 +34,6 @@ def _nbgrader(course):
         preprocessors.CheckCellMetadata,
     ]
     config.Autograde.autograde_preprocessors = [
-        preprocessors.LimitOutput,
         preprocessors.SaveAutoGrades,
         preprocessors.CheckCellMetadata,
     ]
@@ -76,26 +76,29 @@ def _done(result):
 
 def record(course, name, graded):
     """Put results into the grade book."""
-    nbgrader = _nbgrader(course)
     for one in graded:
         for cell in one.notebook["cells"]:
             about = cell["metadata"].get("nbgrader", {})
             if about.get("grade") and not about["solution"]:
-                report = one.reports.get(about["grade_id"].removeprefix("test_"))
+                report = one.reports.get(_task(about), Report())
                 cell["outputs"] = _result(report, about["points"])
         _write(course / "submitted" / one.student / name / f"{name}.ipynb", one.notebook)
-        _done(nbgrader.autograde(name, one.student))
+    _done(_nbgrader(course).autograde(name, "*"))
+
+
+def _task(about):
+    return about["grade_id"].removeprefix("test_")
 
 
 def _result(report, points):
     """The outputs of a test: sentences, and a number that nbgrader takes as partial credit."""
-    earned = min(report.earned, points) if report is not None else 0
+    earned = min(report.earned, points)
     lines = [f"{earned:g} of {points:g} points"]
-    for one in report or ():
+    for one in report:
         mark = "✗" if one.wrong else "✓"
         lines.append(f"{mark} {one.label} ({one.earned:g} of {one.points:g})")
         lines += [f"    {one.wrong}"] if one.wrong else []
-    lines += [report.unfinished] if report is not None and report.unfinished else []
+    lines += [report.unfinished] if report.unfinished else []
     return [
         {"output_type": "stream", "name": "stdout", "text": "\n".join(lines)},
         {
@@ -127,17 +130,18 @@ def add_manual_points(course, name, table):
 def export(course, name, graded):
     """Write the feedback pages and grades.csv, and return the rows of that."""
     nbgrader, rows = _nbgrader(course), []
-    for one in graded:
-        _done(nbgrader.generate_feedback(name, one.student))
+    _done(nbgrader.generate_feedback(name))
     with nbgrader.gradebook as book:
         for one in graded:
-            submission = book.find_submission_notebook(name, name, one.student)
             row, remarks = {}, list(one.remarks)
-            for grade in sorted(submission.grades, key=lambda grade: grade.id):
-                task = grade.name.removeprefix("test_")
+            cells = [cell["metadata"].get("nbgrader", {}) for cell in one.notebook["cells"]]
+            for about in (about for about in cells if about.get("grade")):
+                task = _task(about)
+                grade = book.find_grade(about["grade_id"], name, name, one.student)
                 row[task], row[f"{task} (of)"] = grade.score, grade.max_score
-                if grade.needs_manual_grade:
+                if grade.needs_manual_grade and grade.manual_score is None:
                     remarks.append(f"{task} is to be graded by hand")
+            submission = book.find_submission_notebook(name, name, one.student)
             total = {"total": submission.score, "total (of)": submission.max_score}
             rows.append({"student": one.student, **row, **total, "remarks": "; ".join(remarks)})
     with open(course / "grades.csv", "w", newline="", encoding="utf-8") as file:

@@ -87,7 +87,7 @@ class _Session:
         try:
             answer = self._ask(request)
             if "wrong" in answer:
-                raise Wrong(str(answer["wrong"])[:400])
+                raise Wrong(_text(answer["wrong"], 400))
             return unpack(answer["value"])
         except Death as death:
             raise Wrong(self.stop(name, f"`{name}` was stopped: {death}")) from None
@@ -136,12 +136,18 @@ def grade_submission(assignment, student, path):
     """Grade one submission; whatever it is, there is a result."""
     release = load_notebook(assignment.release)
     try:
-        cells, kernel = read_cells(path)
-        notebook, remarks = rebuild(release, cells)
-        remarks += [] if kernel == "python" else [f"it was saved with a kernel for {kernel}"]
-        remarks += _other_name(cells, student)
+        return _graded(assignment, student, path, release)
     except Unreadable as reason:
         return Graded(student, {}, release, [str(reason)])
+    except Exception as error:
+        return Graded(student, {}, release, [f"grading failed: {type(error).__name__}: {error}"])
+
+
+def _graded(assignment, student, path, release):
+    cells, kernel = read_cells(path)
+    notebook, remarks = rebuild(release, cells)
+    remarks += [] if kernel == "python" else [f"it was saved with a kernel for {kernel}"]
+    remarks += _other_name(cells, student)
     tests = load_tests(assignment.tests)
     runs = [cell for cell in notebook["cells"] if _is_run(cell)]
     named = f"NAME = {student!r}"
@@ -156,7 +162,8 @@ def grade_submission(assignment, student, path):
         session.close()
     for place, cell in enumerate(runs):
         cell["outputs"] = _outputs(session.results.get(place, {}))
-    return Graded(student, reports, notebook, remarks + session.deaths)
+    remarks = [_text(one, 300) for one in remarks + session.deaths]
+    return Graded(student, reports, notebook, remarks)
 
 
 def _id(cell):
@@ -189,7 +196,7 @@ def _tested(session, task, test, assignment, student, remarks):
         report.unfinished = str(wrong)
     except (_Overdue, Exception) as error:
         report.unfinished = "the test could not use this answer"
-        remarks.append(f"the test of {task} stopped: {type(error).__name__}: {error}"[:300])
+        remarks.append(f"the test of {task} stopped: {type(error).__name__}: {error}")
     remarks += [f"the test of {task}, {problem}" for problem in report.problems]
     return report
 
@@ -208,9 +215,15 @@ def _time_limit(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
+def _text(value, length):
+    """Text of the student's: not long, and such that any file can hold it."""
+    return str(value)[:length].encode(errors="replace").decode()
+
+
 def _outputs(result):
     """What a cell printed, as text and images and nothing else."""
-    text = "".join(str(result[key]) for key in ("printed", "error") if result.get(key))
+    parts = ((result.get("printed"), 10_000), (result.get("error"), 400))
+    text = "".join(_text(part, length) for part, length in parts if part)
     outputs = [{"output_type": "stream", "name": "stdout", "text": text}] if text else []
     images = result.get("png")
     for image in images[:4] if isinstance(images, list) else ():

@@ -45,7 +45,7 @@ class Report(list):
             wrong = str(reason)
         except Exception as problem:
             wrong = "the test cannot use this answer"
-            self.problems.append(f"{label}: {type(problem).__name__}: {problem}"[:300])
+            self.problems.append(f"{label}: {type(problem).__name__}: {problem}")
         self.append(Property(label, points, wrong))
 
     @property
