@@ -192,7 +192,7 @@ def test_an_attack_is_graded_and_the_rest_of_the_answers_counts(course, student)
     row = course.rows[student]
     assert float(row["mean"]) == points
     assert re.search(remark, row["remarks"])
-    if student not in ("fork bomb", "fake answers", "kill"):  # these may reach the next cell
+    if student not in ("fork bomb", "fake answers", "hooks"):  # these reach the next cell
         assert float(row["own"]) == 4
 
 
