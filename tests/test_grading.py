@@ -13,7 +13,6 @@ from rnnbook.grading.__main__ import main
 from rnnbook.grading.exchange import pack, unpack
 from rnnbook.grading.submission import (
     Unreadable,
-    fence,
     find_submissions,
     read_cells,
     rebuild,
@@ -231,8 +230,9 @@ def test_cells_that_the_student_added_stay_where_they_were(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["a", "```\n<script>", "````` x ``"])
-def test_a_fence_is_longer_than_what_is_in_it(text):
-    first, *inside, last = fence(text).split("\n")
+def test_text_is_fenced_by_more_than_what_is_in_it(text, tmp_path):
+    rebuilt, _ = rebuild(release(), cells_of(answered(release(), {"words": text}), tmp_path))
+    first, *inside, last = sources(rebuilt)["words"].split("\n")
     assert "\n".join(inside) == text
     assert last not in text
     assert first == last + "text"

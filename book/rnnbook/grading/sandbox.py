@@ -118,7 +118,8 @@ def _fonts():
 
 
 def _environment(packages):
-    return ENVIRONMENT | {
+    threads = {name: one for name, one in ENVIRONMENT.items() if name.endswith("_THREADS")}
+    return threads | {
         "PATH": "/usr/bin:/bin",
         "HOME": "/tmp/home",
         "IPYTHONDIR": "/tmp/home",

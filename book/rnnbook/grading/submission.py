@@ -137,7 +137,7 @@ def rebuild(release, cells):
             if text.strip() != cell["source"].strip() and cell["cell_type"] == "code":
                 remarks.append(f"cell {name} was changed")
         elif text.strip() != cell["source"].strip():
-            cell["source"] = text if cell["cell_type"] == "code" else fence(text)
+            cell["source"] = text if cell["cell_type"] == "code" else _fence(text)
         rebuilt["cells"] += [cell, *(_new_cell(*one) for one in added.get(name, []))]
     return rebuilt, remarks
 
@@ -146,10 +146,10 @@ def _new_cell(kind, text):
     if kind == "code":
         empty = {"execution_count": None, "outputs": []}
         return {"cell_type": "code", "metadata": {}, "source": text} | empty
-    return {"cell_type": "markdown", "metadata": {}, "source": fence(text)}
+    return {"cell_type": "markdown", "metadata": {}, "source": _fence(text)}
 
 
-def fence(text):
+def _fence(text):
     """Text as a block that Markdown shows as it is."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
