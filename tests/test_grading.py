@@ -5,9 +5,11 @@ import os
 import stat
 import zipfile
 
+import nbformat
 import numpy as np
 import pytest
 from coursework import TINY, answered, hand_in, notebook
+from nbclient import NotebookClient
 from rnnbook.grading import Report, Wrong, check_notebook, expect, own_generator
 from rnnbook.grading.__main__ import main
 from rnnbook.grading.exchange import pack, unpack
@@ -389,6 +391,15 @@ def test_a_file_that_is_not_there_or_no_assignment_is_said(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_notebook_that_is_complete_is_ready(tmp_path, capsys):
     assert said(released(tmp_path), capsys).startswith("Ready: hand in answers.ipynb, saved at")
+
+
+@pytest.mark.slow
+def test_a_notebook_checks_itself_in_its_own_kernel(tmp_path):
+    path = released(tmp_path).rename(tmp_path / "Ada" / "tiny.ipynb")
+    opened = nbformat.read(path, as_version=4)
+    where = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(opened, kernel_name="python3", timeout=120, resources=where).execute()
+    assert opened.cells[-1].outputs[0].text.startswith("Ready: hand in tiny.ipynb")
 
 
 @pytest.mark.slow
