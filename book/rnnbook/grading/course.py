@@ -23,7 +23,6 @@ def _nbgrader(course):
         os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
     config = Config()
     config.CourseDirectory.root = str(course.resolve())
-    config.CourseDirectory.course_id = "course"
     config.CourseDirectory.db_url = f"sqlite:///{course.resolve()}/gradebook.db"
     config.ClearSolutions.code_stub = {"python": f"...  {STUB}"}
     config.ClearSolutions.text_stub = TEXT_STUB
