@@ -3,6 +3,10 @@
 # make lab     JupyterLab on the notebooks            make bench      speed
 # make pins    compile both lists of versions anew    make clean      remove what was built
 #
+# make assignments         the student versions, in _grading/release
+# make check-assignments   the reference and planted answers of every assignment
+# make grade ASSIGNMENT=part_1_derivatives SUBMISSIONS=folder OPTIONS="--manual points.csv"
+#
 # Another interpreter: make test PYTHON=python3.13. The lowest versions that pyproject.toml allows:
 # make test PYTHON=python3.11 LOWEST=1. Each of these has a virtual environment of its own.
 
@@ -25,7 +29,8 @@ export MALLOC_MMAP_THRESHOLD_ = 4000000000
 export MALLOC_TRIM_THRESHOLD_ = 4000000000
 export MALLOC_TOP_PAD_ = 268435456
 
-.PHONY: help setup book serve test test-slow test-pages lab bench pins clean
+.PHONY: help setup book serve test test-slow test-pages lab bench pins clean \
+    assignments check-assignments grade
 help:
 	@sed -n 's/^# \{0,1\}//; /^make/p' Makefile
 
@@ -53,7 +58,7 @@ serve: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/assignments/*.ipynb
 	$(BIN)/pytest --numprocesses auto
 
 test-slow: setup
@@ -62,14 +67,25 @@ test-slow: setup
 test-pages: book
 	$(BIN)/pytest -m pages --numprocesses auto tests/pages
 
+assignments: setup
+	$(BIN)/python -m rnnbook.grading assignments
+
+check-assignments: setup
+	$(BIN)/pytest -m slow tests/test_assignments.py tests/test_grading_safety.py
+
+grade: setup
+	@test -n "$(ASSIGNMENT)" -a -n "$(SUBMISSIONS)" \
+	    || { echo "say what: make grade ASSIGNMENT=part_1_derivatives SUBMISSIONS=folder"; exit 1; }
+	$(BIN)/python -m rnnbook.grading grade "$(ASSIGNMENT)" "$(SUBMISSIONS)" $(OPTIONS)
+
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 bench: setup
 	$(BIN)/python -m benchmarks
 
-COMPILE := uv pip compile pyproject.toml requirements.in --extra book --extra notebooks --extra test \
-    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+COMPILE := uv pip compile pyproject.toml requirements.in --extra book --extra grading --extra notebooks \
+    --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
     --upgrade --quiet
 pins:
 	$(COMPILE) --output-file requirements.txt

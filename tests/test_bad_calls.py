@@ -484,6 +484,18 @@ def calls():
             | {"batch_size": 2, "length": 5, "dropout": 0.1},
             "load_corpus": {"name": ("grammar", "path"), "vocabulary": (50, "vocabulary")},
         },
+        "rnnbook.grading": {
+            "own_generator": {"name": ("Ada", "text"), "task": ("mean", "text")},
+            "expect": {
+                "value": (1.0, "flag"),
+                "correct": (1.0, "numbers"),
+                "what": ("your mean", "text"),
+                "rtol": (0.1, "limit"),
+                "atol": (0.1, "limit"),
+                "mistakes": (None, "mapping"),
+            },
+            "check_notebook": {"path": ("nothing.ipynb", "path")},
+        },
         "rnnbook.experiments": {
             "load": {"name": "sine", "folder": None},
             "results_folder": {"folder": None},

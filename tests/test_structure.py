@@ -33,12 +33,13 @@ LARGEST_FILE = 500  # lines, all of them
 LARGEST_FUNCTION = 45  # lines of code
 CHECKS = 250  # lines for checks of arguments, locks and checksums, beside all others
 LANGUAGE = 200  # lines of `rnnbook.language`, which was planned as a part of the library
+GRADING = 970  # lines of `rnnbook.grading`, which releases, runs and grades coursework
 # What the pages of Part V add to the library, and to the tools.
 PART_V = {"certificates": 170, "orthogonal": 125, "memory": 70, "what came after": 200}
 PART_V_TOOLS = {"certificates": 91, "orthogonal": 100, "memory": 95, "what came after": 100}
 LARGEST = {  # lines of code
     LIBRARY: 3700 + CHECKS + sum(PART_V.values()),
-    TOOLS: 2500 + LANGUAGE + sum(PART_V_TOOLS.values()),
+    TOOLS: 2500 + LANGUAGE + GRADING + sum(PART_V_TOOLS.values()),
 }
 LARGEST_CORE = 800
 CORE = {f"{LIBRARY}.{one}" for one in ("cells", "_columns", "rollout", "costs", "gradients")}
@@ -173,7 +174,11 @@ def distribution(requirement):
 
 
 # Which extra brings what a part of the book's tools imports.
-EXTRA_OF = {"rnnbook.experiments": "experiments", "rnnbook.extension": "book"}
+EXTRA_OF = {
+    "rnnbook.experiments": "experiments",
+    "rnnbook.extension": "book",
+    "rnnbook.grading": "grading",
+}
 
 
 @pytest.mark.parametrize("name", sorted(modules(TOOLS)))
@@ -242,9 +247,10 @@ def users():
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 yield None, examples(ast.get_docstring(node) or "")
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    notebooks, assignments = ROOT / "notebooks", ROOT / "notebooks" / "assignments"
+    for path in sorted([*notebooks.glob("*.ipynb"), *assignments.glob("*.ipynb")]):
         yield None, notebook_code(path)
-    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+    for path in sorted([*(ROOT / "benchmarks").glob("*.py"), *assignments.glob("*.py")]):
         yield None, ast.parse(path.read_text(encoding="utf-8"))
     for path in TEXTS_WITH_EXAMPLES:
         yield None, examples(path.read_text(encoding="utf-8"))

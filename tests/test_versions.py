@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LISTS = ["requirements.txt", "requirements-lowest.txt"]
-LOCKED_EXTRAS = ("notebooks", "experiments", "book", "test")
+LOCKED_EXTRAS = ("notebooks", "experiments", "grading", "book", "test")
 
 
 def read(name):

@@ -5,5 +5,8 @@ of its assignment, imports `expect` and `Wrong`. The commands are those of
 ``python -m rnnbook.grading``.
 """
 
+from rnnbook.grading.notebook import check_notebook
 from rnnbook.grading.own import own_generator
 from rnnbook.grading.testing import Report, Wrong, expect
+
+__all__ = ["Report", "Wrong", "check_notebook", "expect", "own_generator"]

@@ -28,9 +28,16 @@ def own_generator(name, task):
     Raises
     ------
     ValueError
-        If `name` has no letter and no digit.
+        If `name` has no letter and no digit, or `task` is no text.
+
+    >>> own_generator("Ada Lovelace", "mean").integers(100, size=3)
+    array([39, 57, 17])
+    >>> own_generator("ada lovelace ", "mean").integers(100, size=3)
+    array([39, 57, 17])
     """
     if not isinstance(name, str) or not plain(name):
         raise ValueError(f"name must be a text with at least one letter or digit, got {name!r}")
+    if not isinstance(task, str) or not task:
+        raise ValueError(f"task must be the name of a task, got {task!r}")
     digest = hashlib.sha256(f"{plain(name)}/{task}".encode()).digest()
     return np.random.default_rng(list(digest))

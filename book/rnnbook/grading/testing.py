@@ -26,8 +26,15 @@ class Report(list):
     """The properties of one task, in the order of the tests.
 
     ``with report("other shapes", 2): …`` tests a property worth two points. A `Wrong` inside loses
-    them and nothing else: what follows the block is tested as well.
+    them and nothing else: what follows the block is tested as well. Any other error of the test
+    does as well, for answers can have any form; `problems` tells the teacher.
     """
+
+    unfinished = None
+
+    def __init__(self):
+        super().__init__()
+        self.problems = []
 
     @contextmanager
     def __call__(self, label, points):
@@ -36,6 +43,9 @@ class Report(list):
             yield
         except Wrong as reason:
             wrong = str(reason)
+        except Exception as problem:
+            wrong = "the test cannot use this answer"
+            self.problems.append(f"{label}: {type(problem).__name__}: {problem}")
         self.append(Property(label, points, wrong))
 
     @property
@@ -66,14 +76,22 @@ def expect(value, correct, what, *, rtol=1e-8, atol=0.0, mistakes=None):
     ------
     Wrong
         With a sentence that says what is the matter. It does not give the correct value.
+    TypeError
+        If anything but `value` is not what it must be.
+
+    >>> from rnnbook.grading import expect
+    >>> expect([1.0, 4.0], [1, 4], "your list of squares")
+    >>> expect([1.0, -4.0], [1, 4], "your list of squares")
+    Traceback (most recent call last):
+    rnnbook.grading.testing.Wrong: your list of squares is wrong
     """
-    correct = np.asarray(correct)
+    correct = _checked(correct, what, rtol, atol, mistakes)
     if value is None:
         raise Wrong(f"{what} is None: is there a `return`?")
     try:
         array = np.asarray(value)
         array = array if array.dtype.kind in "biufc" else array.astype(float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Wrong(f"{what} is no number and no array of numbers") from None
 
     def agrees(other):
@@ -92,6 +110,24 @@ def expect(value, correct, what, *, rtol=1e-8, atol=0.0, mistakes=None):
     if not np.all(np.isfinite(array)):
         raise Wrong(f"{what} is not finite everywhere")
     raise Wrong(f"{what} is wrong{_factor(array, correct, max(rtol, 1e-6))}")
+
+
+def _checked(correct, what, rtol, atol, mistakes):
+    """What a test compares with, as an array."""
+    if not isinstance(what, str) or not what:
+        raise TypeError(f"what must be a text, got {what!r}")
+    for name, bound in {"rtol": rtol, "atol": atol}.items():
+        if not isinstance(bound, int | float) or not bound >= 0:
+            raise TypeError(f"{name} must be a number that is not negative, got {bound!r}")
+    if mistakes is not None and not isinstance(mistakes, dict):
+        raise TypeError(f"mistakes must be a dictionary of sentences, got {mistakes!r}")
+    try:
+        array = np.asarray(correct)
+        if array.dtype.kind in "biufc":
+            return array
+    except ValueError:
+        pass
+    raise TypeError(f"correct must be a number or an array of numbers, got {correct!r}")
 
 
 def _factor(array, correct, rtol):
