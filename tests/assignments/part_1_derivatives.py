@@ -81,7 +81,7 @@ WRONG = {
 def roll_out(a, W, x0, u):
     if len(u) == 3:
         return 0.75 ** np.arange(1, 4).reshape(3, 1, 1)
-    return np.tanh([[[2.0, 0.0]]])
+    return np.array([[[0.25 + 0.5 * np.tanh(2.0), 1.0]]])
 own_end = np.zeros((4, 5))
 """,
     },
@@ -110,7 +110,7 @@ def masked_cost(x, y, mask):
             ("np.asarray(x, float)", "np.asarray(x)"),
             ("np.asarray(y, float)", "np.asarray(y)"),
         ),
-        "the visible answer": "def masked_cost(x, y, mask):\n    return 2.0",
+        "the visible answer": "def masked_cost(x, y, mask):\n    return 18.0",
     },
     "gradient": {
         "mean over all steps": but("gradient", ("np.sum(mask)", "mask.size")),
