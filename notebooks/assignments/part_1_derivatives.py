@@ -111,12 +111,11 @@ def masked_cost(student, report, rng, own):
     with report("nothing counts", 1):
         expect(student.masked_cost(x, y, 0 * mask), 0.0, "your cost of nothing")
     with report("float32 and integers", 1):
-        small, whole = (
-            x.astype(np.float32),
-            rng.integers(-99, 99, (6, 5, 3), dtype=np.int8),
-        )
-        correct = cost(small.astype(float), whole.astype(float), mask)
-        expect(student.masked_cost(small, whole, mask), correct, "your cost")
+        huge = (1e25 * np.stack([x, y])).astype(np.float32)
+        whole = rng.integers(-99, 99, (2, 6, 5, 3), dtype=np.int8)
+        for pair in (huge, whole):
+            correct = cost(*pair.astype(float), mask)
+            expect(student.masked_cost(*pair, mask), correct, "your cost")
 
 
 def gradient_of(a, W, x0, u, y, mask):
