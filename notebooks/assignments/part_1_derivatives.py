@@ -216,6 +216,7 @@ def differences(student, report, rng, own):
             student.five_point(values, h),
             np.tensordot(stencil, values, 1),
             "your difference",
+            atol=1e-10,
         )
 
     def best(M, sigma):
