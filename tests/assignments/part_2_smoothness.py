@@ -491,6 +491,25 @@ def deep_minima(values, depth):
     },
     "units": {
         "raised entries by a linear system": UNITS,
+        "the iteration that the text describes": """
+def units(A, c):
+    A = np.abs(np.asarray(A, dtype=float))
+    low, high, best = 0.0, float(A.sum(axis=1).max()), np.ones(len(A))
+    while high - low > 3e-7 * high:
+        rate, v, found = 0.5 * low + 0.5 * high, np.ones(len(A)), False
+        for _ in range(3000):
+            new = np.maximum(1, A @ v / rate)
+            found = bool((np.abs(new - v) <= 1e-9 * v).all())
+            v = new
+            if found or v.max() > c:
+                break
+        if found and v.max() <= c:
+            high, best = rate, v
+        else:
+            low = rate
+    return np.clip(c / best, 1, c)
+"""
+        + OWN_UNITS,
         "no bisection: lower the rate of the present units": """
 def units(A, c):
     A = np.abs(np.asarray(A, dtype=float))
@@ -498,7 +517,7 @@ def units(A, c):
     while step > 1e-6:
         rate = np.max(A @ v / v) * (1 - step)
         trial = np.ones(len(A))
-        for _ in range(1000):
+        for _ in range(3000):
             new = np.maximum(1, A @ trial / rate) if rate > 0 else trial
             done = np.all(new <= trial * (1 + 1e-9))
             trial = new
