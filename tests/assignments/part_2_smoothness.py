@@ -213,7 +213,9 @@ own_bound = bound(own_weights, 0.77, 2.0)
         "decimal logarithms": changed(
             BOUND, ("[slope, curvature])", "[slope, curvature]) / np.log(10)")
         ),
-        "κ = 0 fails": changed(BOUND, ("np.log(kappa) if kappa > 0 else -np.inf", "np.log(kappa)")),
+        "κ = 0 fails": changed(
+            BOUND, ("np.log(kappa) if kappa > 0 else -np.inf", "__import__('math').log(kappa)")
+        ),
         "weights in the wrong order": changed(BOUND, ("in weights:", "in weights[::-1]:")),
     },
     "growth": {
