@@ -183,9 +183,6 @@ def name_point(weight, point):
     "fixed_points": {
         "iterates the network": but(FIXED_POINTS, ("np.linalg.solve(J, F - x)", "F - x")),
         "the sign of the step": but(FIXED_POINTS, ("x + np.linalg", "x - np.linalg")),
-        "slopes multiply the columns": but(
-            FIXED_POINTS, ("np.diag(1 - F**2) @ W", "W @ np.diag(1 - F**2)")
-        ),
         "does not ask whether it has converged": but(
             FIXED_POINTS, ("residual < 1e-9", "residual < 1e9")
         ),
