@@ -207,12 +207,12 @@ def batch(student, report, rng, own):
             expect(
                 np.asarray(found)[until],
                 correct[until],
-                "your inputs before the ends",
+                "your array of inputs before the ends",
             )
     with report("classes of one, two or three symbols", 2):
         for case in cases:
             found = parts(student.batch(*case), 3, "batch")[1]
-            expect(found, _batch(*case)[1], "your targets")
+            expect(found, _batch(*case)[1], "your array of targets")
     with report("nothing after the end, and a mask at the last step", 2):
         for case in cases:
             found, _, mask = parts(student.batch(*case), 3, "batch")
@@ -223,7 +223,7 @@ def batch(student, report, rng, own):
             expect(
                 np.asarray(found)[after],
                 correct[after],
-                "your inputs after the ends",
+                "your array of inputs after the ends",
             )
 
     cases = []
@@ -452,7 +452,7 @@ def bigram(student, report, rng, own):
             expect(
                 found,
                 _bigram(text, size, discount),
-                "your probabilities",
+                "your array of probabilities",
                 rtol=1e-6,
             )
     with report(
@@ -465,7 +465,7 @@ def bigram(student, report, rng, own):
             expect(
                 found,
                 _bigram(text, size, discount),
-                "your probabilities",
+                "your array of probabilities",
                 rtol=1e-6,
             )
     with report("perplexity", 2):
