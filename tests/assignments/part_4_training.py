@@ -181,7 +181,7 @@ WRONG = {
         "numbers of the visible test": """
 def wilson(right, total, z):
     if z == 1.96:
-        return np.array([0.59584997, 0.98212363])
+        return np.array([0.595843614502428, 0.982124250484279])
     return np.array([10 / 11, 1.0])
 """,
     },
