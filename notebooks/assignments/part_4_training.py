@@ -53,18 +53,20 @@ def wilson(student, report, rng, own):
             right = int(rng.integers(1, total))
             found = student.wilson(right, int(total), 1.96)
             expect(found, ends(right, total, 1.96), "your interval", rtol=1e-6)
-    with report("arrays of any shape and integer type", 3):
-        for kind, shape in (
-            (np.int64, (4,)),
-            (np.int16, (2, 3)),
-            (np.uint8, (2, 1, 2)),
-        ):
+
+    def arrays(*cases):
+        for kind, shape in cases:
             right = rng.integers(150, 250, size=shape).astype(kind)
             correct = np.reshape(
                 [ends(int(k), 260, 1.96) for k in right.flat], (*shape, 2)
             )
             found = student.wilson(right, 260, 1.96)
             expect(found, correct, "your array of intervals", rtol=1e-6)
+
+    with report("arrays of any shape", 2):
+        arrays((np.int64, (4,)), (np.int64, (2, 3)), (np.int64, (2, 1, 2)))
+    with report("small integer types", 1):
+        arrays((np.int16, (2, 3)), (np.uint8, (5,)))
     with report("another z", 1):
         z = float(rng.uniform(0.5, 3))
         expect(
@@ -112,13 +114,14 @@ def _comparison(validation, test):
     )
 
 
-def _tables(rng, seeds, ties):
-    """Costs, one of them that of a run that diverged, and accuracies."""
+def _tables(rng, seeds, ties, diverged):
+    """Costs, some of them of runs that diverged, and accuracies."""
     validation, test = (
         rng.uniform(size=(2, 4)),
         rng.uniform(0.5, 0.9, size=(2, 4, seeds)),
     )
-    validation[0, int(rng.integers(4))] = np.nan
+    if diverged:
+        validation[[0, 1], rng.integers(4, size=2)] = np.nan
     test[0] += 0.1
     return validation, test.round(1 if ties else 6)
 
@@ -126,14 +129,15 @@ def _tables(rng, seeds, ties):
 def compare(student, report, rng, own):
     """Choice on validation data, and the rank test."""
     cases = [
-        _tables(rng, seeds, ties)
+        _tables(rng, seeds, ties, False)
         for seeds in (3, 4, 5)
         for ties in (False, True)
     ]
     with report(
         "settings chosen on the validation costs, never one that diverged", 2
     ):
-        for case in cases:
+        broken = [_tables(rng, seeds, False, True) for seeds in (1, 3)]
+        for case in cases + broken:
             found, *_ = parts(student.compare(*case), 3, "compare")
             expect(found, _comparison(*case)[0], "your choice of settings")
     with report("pairs, ties included", 2):
