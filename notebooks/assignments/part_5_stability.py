@@ -285,7 +285,7 @@ def signed_cayley(student, report, rng, own):
         G = rng.normal(size=(len(signs), len(signs)))
         right = slopes_of_rotation(entries, signs, G)
         found = student.signed_cayley_gradient(entries, signs, G)
-        expect(found, right, "your gradient", rtol=1e-9, atol=1e-11)
+        expect(found, right, "your gradient", rtol=1e-11, atol=1e-12)
 
     with report("W in the plane", 2):
         for _ in range(2):
