@@ -9,7 +9,7 @@ HIDDEN = ("rnnpedagogy", "rnnbook", "autograd")
 def several(found, count, what):
     """The values that a function returned, if it is `count` of them."""
     if not isinstance(found, tuple | list) or len(found) != count:
-        raise Wrong(f"{what} returns {count} values")
+        raise Wrong(f"{what} returns a tuple of {count}")
     return found
 
 

@@ -375,6 +375,10 @@ RIGHT = {
             "    return reflect(Y[::-1], X)\n"
         ),
     },
-    "ring_memory": {"by rounds": RING, "Stein's equation by doubling": STEIN},
+    "ring_memory": {
+        "by rounds": RING,
+        "Stein's equation by doubling": STEIN,
+        "a list of shares": changed(RING, "np.array(shares)", "shares"),
+    },
     "gated_scan": {"loops": SCAN},
 }
