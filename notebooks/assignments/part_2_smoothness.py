@@ -118,21 +118,23 @@ def bound(student, report, rng, own):
             correct[1],
             "your bound of the curvature",
         )
-    with report("thousands of steps, beyond every float", 3):
-        many = rng.uniform(1.05, 1.5, size=int(rng.integers(6000, 8000)))
-        expect(
-            logs(many, kappa, error),
-            neuron_bound(many, kappa, error),
-            "your bound",
-        )
-    with report("weights of both signs, some of them zero", 2):
-        mixed = rng.normal(size=30)
-        mixed[rng.permutation(30)[:4]] = 0
-        expect(
-            logs(mixed, kappa, error),
-            neuron_bound(mixed, kappa, error),
-            "your bound",
-        )
+    many = rng.uniform(1.05, 1.5, size=int(rng.integers(6000, 8000)))
+    mixed = rng.normal(size=30)
+    mixed[rng.permutation(30)[:4]] = 0
+    for row, name, points in ((0, "slope", 1), (1, "curvature", 2)):
+        with report(f"{name}, thousands of steps, beyond every float", points):
+            expect(
+                logs(many, kappa, error)[row],
+                neuron_bound(many, kappa, error)[row],
+                f"your bound of the {name}",
+            )
+    for row, name in enumerate(("slope", "curvature")):
+        with report(f"{name}, weights of both signs, some of them zero", 1):
+            expect(
+                logs(mixed, kappa, error)[row],
+                neuron_bound(mixed, kappa, error)[row],
+                f"your bound of the {name}",
+            )
     with report("a linear neuron, κ = 0", 2):
         expect(
             logs(weights, 0.0, error),
