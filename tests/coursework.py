@@ -24,7 +24,9 @@ def answered(source, answers):
 
 
 def hand_in(folder, student, source):
-    """Write a submission and return its path."""
+    """Write a submission, with lines as Jupyter saves them, and return its path."""
+    cells = [one | {"source": one["source"].splitlines(keepends=True)} for one in source["cells"]]
+    source = source | {"cells": cells}
     path = folder / student / "answers.ipynb"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(source), encoding="utf-8")

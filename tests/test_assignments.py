@@ -43,9 +43,15 @@ class Run:
         source = SOURCES / f"{name}.ipynb"
         released = release(root / "course", source)
         answers = {"empty": {}, "reference": {}}
+        figures = {  # the experiments of the written tasks take most of the time
+            cell["metadata"]["nbgrader"]["grade_id"]: "..."
+            for cell in notebook(source)["cells"]
+            if cell["metadata"]["nbgrader"]["grade_id"].startswith("figure_")
+        }
         for kind in ("WRONG", "RIGHT"):
             for number, row in enumerate(together(getattr(planted_in(name), kind))):
-                answers[f"{kind} {number}"] = {task: text for task, (_, text) in row.items()}
+                planted = {task: text for task, (_, text) in row.items()}
+                answers[f"{kind} {number}"] = figures | planted
         paths = {
             label: hand_in(
                 root / label,

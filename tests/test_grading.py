@@ -69,6 +69,7 @@ RIGHT = np.array([1.0, -2.0, 0.0])
         (-RIGHT, "wrong: its sign is"),
         (3 * RIGHT, "3 times what it should be"),
         (RIGHT + 1, "wrong$"),
+        ((1 + 1e-5) * RIGHT, "less than one part in a thousand"),
     ],
 )
 def test_what_is_wrong_is_said(value, said):
@@ -90,6 +91,12 @@ def test_bounds_are_relative_and_absolute():
     expect(1.09, 1.0, "it", atol=0.1)
     expect(1.09, 1.0, "it", rtol=0.1)
     assert sentence(1.2, 1.0, "it", rtol=0.1)
+
+
+def test_truth_values_and_small_integers_are_numbers():
+    expect([True, False], [True, False], "it")
+    assert sentence([True, False], [False, False], "it") == "it is wrong"
+    assert sentence(np.uint8([0]), np.uint8([255]), "it", rtol=0.01)
 
 
 def test_a_report_counts_properties_and_goes_on_after_each():
@@ -326,7 +333,7 @@ def grade(folder, *more):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["grade", "nothing", "."], "there are no tests .*nothing.py"),
+        (["grade", "nothing", "."], "there is no .*nothing.ipynb"),
         (["assignments", "nothing", "--source", str(TINY)], "not .*nothing"),
         (["assignments", "--source", "nowhere"], "nowhere has"),
         (grade("nowhere"), "nowhere is no folder"),

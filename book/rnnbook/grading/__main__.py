@@ -64,20 +64,21 @@ def _secret(path):
 
 def _grade(options):
     name, course = options.name, options.course
-    tests = options.source / f"{name}.py"
-    if not tests.is_file():
-        raise SystemExit(f"there are no tests {tests}: which assignment is it?")
+    source = options.source / f"{name}.ipynb"
+    if not source.is_file():
+        raise SystemExit(f"there is no {source}: which assignment is it?")
     if not options.submissions.is_dir():
         raise SystemExit(f"{options.submissions} is no folder of submissions")
     if not options.unsafe and (what_to_do := problem()):
         raise SystemExit(what_to_do)
     released = courses.release_path(course, name)
     if not released.exists():
-        courses.release(course, options.source / f"{name}.ipynb")
+        courses.release(course, source)
     secret = _secret(options.secret)
     folders = options.source, course, options.submissions, options.secret.expanduser().parent
     hidden = tuple(folder.resolve() for folder in folders)
-    known = Assignment(name, tests, released, secret, options.limit, options.unsafe, hidden)
+    tests, limit = source.with_suffix(".py"), options.limit
+    known = Assignment(name, tests, released, secret, limit, options.unsafe, hidden)
     found = find_submissions(options.submissions)
     if not found:
         raise SystemExit(f"{options.submissions} holds no submission")

@@ -6,6 +6,7 @@ import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +49,9 @@ class _Overdue(BaseException):
 
 
 def load_tests(path):
-    """The module of hidden tests of an assignment."""
+    """The module of hidden tests of an assignment; one without a file is graded by hand alone."""
+    if not path.exists():
+        return SimpleNamespace(HIDDEN=(), TASKS={})
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -41,8 +41,8 @@ def _missing(path):
         return [f"There is no {path}: save the notebook, and give check_notebook its name."]
     try:
         cells, _ = read_cells(path)
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        released = notebook["metadata"]["rnnbook"]
+        text = path.read_text(encoding="utf-8")
+        released = json.loads(text)["metadata"]["rnnbook"]
     except Unreadable as reason:
         return [f"It cannot be read: {reason}."]
     except KeyError:
@@ -59,17 +59,17 @@ def _missing(path):
         for package in re.findall(r"^\s*(?:import|from)\s+([\w.]+)", text, re.MULTILINE):
             if package.partition(".")[0] in released["refused"] and package != "rnnbook.grading":
                 found.append(f"{package} is imported, which this assignment does not allow.")
-    found += _failing(notebook, path)
+    found += _failing(text, path)
     return [*found, f"This is about {path}, {_saved(path)}."] if found else []
 
 
-def _failing(notebook, path):
+def _failing(text, path):
     """Run a notebook and say what fails."""
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    notebook = nbformat.from_dict(notebook)
+    notebook = nbformat.reads(text, as_version=4)
     notebook.cells = [one for one in notebook.cells if "check_notebook(" not in one.source]
     client = NotebookClient(
         notebook,

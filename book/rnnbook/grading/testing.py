@@ -89,13 +89,12 @@ def expect(value, correct, what, *, rtol=1e-8, atol=0.0, mistakes=None):
     if value is None:
         raise Wrong(f"{what} is None: is there a `return`?")
     try:
-        array = np.asarray(value)
-        array = array if array.dtype.kind in "biufc" else array.astype(float)
+        array = _numbers(value)
     except (TypeError, ValueError, OverflowError):
         raise Wrong(f"{what} is no number and no array of numbers") from None
 
     def agrees(other):
-        other = np.asarray(other)
+        other = _numbers(other)
         return array.shape == other.shape and bool(
             np.all(np.abs(array - other) <= atol + rtol * np.abs(other))
         )
@@ -110,6 +109,12 @@ def expect(value, correct, what, *, rtol=1e-8, atol=0.0, mistakes=None):
     if not np.all(np.isfinite(array)):
         raise Wrong(f"{what} is not finite everywhere")
     raise Wrong(f"{what} is wrong{_factor(array, correct, max(rtol, 1e-6))}")
+
+
+def _numbers(value):
+    """An array of floating-point or complex numbers: the difference of others may be none."""
+    array = np.asarray(value)
+    return array.astype(complex if array.dtype.kind == "c" else float)
 
 
 def _checked(correct, what, rtol, atol, mistakes):
@@ -132,6 +137,8 @@ def _checked(correct, what, rtol, atol, mistakes):
 
 def _factor(array, correct, rtol):
     """What to add where all entries are wrong by one factor."""
+    if np.allclose(array, correct, rtol=1e-3, atol=0):
+        return ", by less than one part in a thousand"
     large = np.abs(correct) > 0
     if not np.any(large) or np.iscomplexobj(array):
         return ""
