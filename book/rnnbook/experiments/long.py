@@ -18,11 +18,16 @@ BLOCK = 10  # updates from one number of the history to the next
 CELLS = {"LRU": LinearRecurrentUnit, "LSTM": LSTM, "oRNN": OrthogonalRNN}
 CONFIG = {"kind": "long", "length": 2000, "batch": 10, "hidden": 32, "encoder": 32, "clip": 1.0}
 CONFIG |= {"dtype": "float32", "skew_rate": 0.1}
-GRIDS = {  # three settings each
-    "LRU": [{"rate": rate} for rate in (0.01, 0.02, 0.04)],
-    "oRNN": [{"rate": r, "encoder": E} for r, E in ((0.003, 32), (0.01, 32), (0.01, 0))],
-    "LSTM": [{"rate": r, "encoder": E} for r, E in ((0.005, 32), (0.01, 32), (0.01, 0))],
+RATES = {  # with an encoder of 32 units, and without one: four settings each
+    "LRU": ((0.005, 0.01, 0.02, 0.04), ()),
+    "oRNN": ((0.003, 0.01), (0.003, 0.01)),
+    "LSTM": ((0.003, 0.01, 0.03), (0.01,)),
 }
+GRIDS = {
+    network: [{"rate": r, "encoder": 32} for r in above] + [{"rate": r, "encoder": 0} for r in bare]
+    for network, (above, bare) in RATES.items()
+}
+TUNING_SEEDS, SEEDS = (10, 11, 12), range(5, 10)
 UPDATES = {"LRU": 400, "oRNN": 200, "LSTM": 150}  # in about the same time
 OWN = {"updates": UPDATES, "grid": GRIDS, "hidden": {"LRU": 32, "oRNN": 64, "LSTM": 32}}
 
@@ -88,12 +93,15 @@ def train(config, checkpoint=None):
 
 def score(config, arrays, params):
     """By what a configuration is chosen: the cost on new sequences."""
-    return {"validation": analyse(config, params)["cost"][1]}
+    return {"validation": _costs(config, params, [config["length"]])[0]}
 
 
 def analyse(config, params):
     """``cost`` on 100 new sequences of half, once and twice the length of training."""
-    rng, cell = generators(config)[3], network(config)
     lengths = [config["length"] // 2, config["length"], 2 * config["length"]]
-    costs = [float(_draw(config, rng, 100, length).cost(cell)(params)) for length in lengths]
-    return {"lengths": np.array(lengths), "cost": np.float32(costs)}
+    return {"lengths": np.array(lengths), "cost": np.float32(_costs(config, params, lengths))}
+
+
+def _costs(config, params, lengths):
+    rng, cell = generators(config)[3], network(config)
+    return [float(_draw(config, rng, 100, length).cost(cell)(params)) for length in lengths]

@@ -1,8 +1,9 @@
 """Which experiments there are.
 
-A network is tuned on one seed and then trained on five others. The configuration of these is the
-first one of the lowest validation in the stored results of the tuning, as of the package: it is
-read when this module is imported. Without such results there are no tasks.
+A network is tuned on one seed (`long`: three) and then trained on five others. The configuration
+of these is the first one of the lowest validation, in the mean over the seeds of tuning, in the
+stored results of the tuning, as of the package: it is read when this module is imported. Without
+such results there are no tasks.
 """
 
 from itertools import product
@@ -88,18 +89,20 @@ def _tuning(name, tasks):
     return Experiment(f"{name}-tuning", f"how to train for {name}", tasks, _tune, lambda *_: {})
 
 
-def _tuned(tuning, label="", changes=None, **where):
+def _tuned(tuning, label="", changes=None, seeds=SEEDS, **where):
     """Five seeds of the configuration that tuning has found, for those of its tasks that fit."""
-    tasks = {}
+    tasks, groups = {}, {}
     for task, config in tuning.tasks.items():
-        fits = all(config[name] in values for name, values in where.items())
-        if not fits or store.status(tuning, task, store.FOLDER)[0] != "stored":
+        if all(config[name] in values for name, values in where.items()):
+            groups.setdefault(task.rpartition("-")[0], []).append(task)
+    for name, group in groups.items():
+        if any(store.status(tuning, task, store.FOLDER)[0] != "stored" for task in group):
             continue
-        found = store.read(tuning, task, store.FOLDER)["validation"]
-        best = config | config["grid"][int(np.argmin(found))] | (changes or {})
+        found = [store.read(tuning, task, store.FOLDER)["validation"] for task in group]
+        config = tuning.tasks[group[0]]
+        best = config | config["grid"][int(np.argmin(np.mean(found, axis=0)))] | (changes or {})
         del best["grid"]
-        name = task.rpartition("-")[0] + label
-        tasks |= {f"{name}-{seed}": best | {"seed": seed} for seed in SEEDS}
+        tasks |= {f"{name}{label}-{seed}": best | {"seed": seed} for seed in seeds}
     return tasks
 
 
@@ -199,7 +202,8 @@ LONG = _tuning(
     "long",
     {
         task: config | {k: v[config["network"]] for k, v in long.OWN.items()}
-        for task, config in _tasks(long.CONFIG, long.GRIDS, TUNING_SEED).items()
+        for network, seed in product(long.GRIDS, long.TUNING_SEEDS)
+        for task, config in _tasks(long.CONFIG, [network], seed).items()
     },
 )
 LSTM_AT_60 = {"network": ["LSTM"], "lengths": [[60]]}
@@ -270,9 +274,7 @@ EXPERIMENTS = {
         _experiment(
             "long",
             "adding over 2,000 steps, by linear units and two networks, in about the same time",
-            _tuned(LONG, network=["LRU"])
-            | _tuned(LONG, "-slower", {"rate": 0.02}, network=["LRU"])
-            | _tuned(LONG, network=["LSTM", "oRNN"]),
+            _tuned(LONG, seeds=long.SEEDS),
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
