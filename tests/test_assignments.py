@@ -61,7 +61,7 @@ class Run:
             for label, changed in answers.items()
         }
         unsafe = problem() is not None
-        known = Assignment(name, SOURCES / f"{name}.py", released, "a secret", 120, unsafe)
+        known = Assignment(name, SOURCES / f"{name}.py", released, "a secret", 240, unsafe)
         with ProcessPoolExecutor(2) as pool:
             graded = list(pool.map(partial(grade_submission, known, STUDENT), paths.values()))
         self.graded = dict(zip(paths, graded, strict=True))
