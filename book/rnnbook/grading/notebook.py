@@ -22,6 +22,8 @@ def check_notebook(path):
     path : str or path
         The notebook, made from the release of an assignment.
 
+    Examples
+    --------
     >>> from rnnbook.grading import check_notebook
     >>> check_notebook("my_answers.ipynb")
     There is no my_answers.ipynb: save the notebook, and give check_notebook its name.

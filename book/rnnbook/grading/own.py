@@ -30,6 +30,8 @@ def own_generator(name, task):
     ValueError
         If `name` has no letter and no digit, or `task` is no text.
 
+    Examples
+    --------
     >>> own_generator("Ada Lovelace", "mean").integers(100, size=3)
     array([39, 57, 17])
     >>> own_generator("ada lovelace ", "mean").integers(100, size=3)
