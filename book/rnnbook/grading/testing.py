@@ -79,10 +79,9 @@ def expect(value, correct, what, *, rtol=1e-8, atol=0.0, mistakes=None):
     TypeError
         If anything but `value` is not what it must be.
 
-    >>> from rnnbook.grading import expect
-
     Examples
     --------
+    >>> from rnnbook.grading import expect
     >>> expect([1.0, 4.0], [1, 4], "your list of squares")
     >>> expect([1.0, -4.0], [1, 4], "your list of squares")
     Traceback (most recent call last):
