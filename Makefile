@@ -62,7 +62,7 @@ test: setup
 	$(BIN)/pytest --numprocesses auto
 
 test-slow: setup
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --numprocesses auto --dist loadfile
 
 test-pages: book
 	$(BIN)/pytest -m pages --numprocesses auto tests/pages
@@ -71,7 +71,7 @@ assignments: setup
 	$(BIN)/python -m rnnbook.grading assignments
 
 check-assignments: setup
-	$(BIN)/pytest -m slow tests/test_assignments.py tests/test_grading_safety.py
+	$(BIN)/pytest -m slow --numprocesses auto --dist loadfile tests/test_assignments.py tests/test_grading_safety.py
 
 grade: setup
 	@test -n "$(ASSIGNMENT)" -a -n "$(SUBMISSIONS)" \

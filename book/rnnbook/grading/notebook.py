@@ -43,8 +43,8 @@ def _missing(path):
         return [f"There is no {path}: save the notebook, and give check_notebook its name."]
     try:
         cells, _ = read_cells(path)
-        text = path.read_text(encoding="utf-8")
-        released = json.loads(text)["metadata"]["rnnbook"]
+        whole = path.read_text(encoding="utf-8")
+        released = json.loads(whole)["metadata"]["rnnbook"]
     except Unreadable as reason:
         return [f"It cannot be read: {reason}."]
     except KeyError:
@@ -61,17 +61,17 @@ def _missing(path):
         for package in re.findall(r"^\s*(?:import|from)\s+([\w.]+)", text, re.MULTILINE):
             if package.partition(".")[0] in released["refused"] and package != "rnnbook.grading":
                 found.append(f"{package} is imported, which this assignment does not allow.")
-    found += _failing(text, path)
+    found += _failing(whole, path)
     return [*found, f"This is about {path}, {_saved(path)}."] if found else []
 
 
-def _failing(text, path):
+def _failing(whole, path):
     """Run a notebook and say what fails."""
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    notebook = nbformat.reads(text, as_version=4)
+    notebook = nbformat.reads(whole, as_version=4)
     notebook.cells = [one for one in notebook.cells if "check_notebook(" not in one.source]
     client = NotebookClient(
         notebook,
