@@ -341,7 +341,7 @@ def modrelu(z, bias):
     M. Arjovsky, A. Shah, Y. Bengio, Unitary evolution recurrent neural networks, ICML 2016, for
     complex ``z``; here on the real line, as in Lezcano-Casado and Martínez-Rubio (2019).
     """
-    broadcast_shapes("z and bias", z.shape, bias.shape)
+    broadcast_shapes("z and bias", anp.shape(z), anp.shape(bias))
     size = absolute(z) + bias
     return anp.sign(anp.real(z)) * anp.where(anp.real(size) > 0, size, 0.0)
 
