@@ -7,14 +7,6 @@ HERE = Path(__file__).parent
 TINY = HERE / "data" / "coursework"
 
 
-def notebook(path):
-    """A notebook with the source of each cell as one text."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    for cell in found["cells"]:
-        cell["source"] = "".join(cell["source"])
-    return found
-
-
 def answered(source, answers):
     """A notebook in which the cells that `answers` names say something else."""
     for cell in source["cells"]:
@@ -31,3 +23,12 @@ def hand_in(folder, student, source):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(source), encoding="utf-8")
     return path
+
+
+def but(source, *changes):
+    """An answer with some places changed, `(old, new)`, each of which occurs exactly once."""
+    for old, new in changes:
+        if source.count(old) != 1:
+            raise ValueError(f"{old!r} occurs {source.count(old)} times")
+        source = source.replace(old, new)
+    return source

@@ -5,10 +5,11 @@ from functools import cache, partial
 from itertools import zip_longest
 
 import pytest
-from coursework import HERE, answered, hand_in, notebook
+from coursework import HERE, answered, hand_in
 from rnnbook.grading.course import release
 from rnnbook.grading.grader import Assignment, grade_submission, load_tests
 from rnnbook.grading.sandbox import problem
+from rnnbook.grading.submission import load_notebook
 
 pytestmark = pytest.mark.slow
 SOURCES = HERE.parent / "notebooks" / "assignments"
@@ -45,7 +46,7 @@ class Run:
         answers = {"empty": {}, "reference": {}}
         figures = {  # the experiments of the written tasks take most of the time
             cell["metadata"]["nbgrader"]["grade_id"]: "..."
-            for cell in notebook(source)["cells"]
+            for cell in load_notebook(source)["cells"]
             if cell["metadata"]["nbgrader"]["grade_id"].startswith("figure_")
         }
         for kind in ("WRONG", "RIGHT"):
@@ -56,7 +57,7 @@ class Run:
             label: hand_in(
                 root / label,
                 STUDENT,
-                answered(notebook(released if label == "empty" else source), changed),
+                answered(load_notebook(released if label == "empty" else source), changed),
             )
             for label, changed in answers.items()
         }
@@ -67,7 +68,7 @@ class Run:
         self.graded = dict(zip(paths, graded, strict=True))
         self.points = {
             cell["metadata"]["nbgrader"]["grade_id"]: cell["metadata"]["nbgrader"]["points"]
-            for cell in notebook(released)["cells"]
+            for cell in load_notebook(released)["cells"]
             if cell["metadata"]["nbgrader"]["grade"]
         }
 

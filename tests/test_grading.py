@@ -8,7 +8,7 @@ import zipfile
 import nbformat
 import numpy as np
 import pytest
-from coursework import TINY, answered, hand_in, notebook
+from coursework import TINY, answered, hand_in
 from nbclient import NotebookClient
 from rnnbook.grading import Report, Wrong, check_notebook, expect, own_generator
 from rnnbook.grading.__main__ import main
@@ -16,6 +16,7 @@ from rnnbook.grading.exchange import pack, unpack
 from rnnbook.grading.submission import (
     Unreadable,
     find_submissions,
+    load_notebook,
     read_cells,
     rebuild,
     stated_name,
@@ -189,7 +190,7 @@ def test_what_is_nested_too_deep_is_refused():
 
 
 def release():
-    return notebook(TINY / "tiny.ipynb")
+    return load_notebook(TINY / "tiny.ipynb")
 
 
 def cells_of(source, tmp_path):

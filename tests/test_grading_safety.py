@@ -8,9 +8,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from coursework import TINY, answered, hand_in, notebook
+from coursework import TINY, answered, hand_in
 from rnnbook.grading.__main__ import main
 from rnnbook.grading.sandbox import problem
+from rnnbook.grading.submission import load_notebook
 
 pytestmark = pytest.mark.slow
 SECRET = "a secret of the tests"
@@ -146,7 +147,7 @@ class Course:
             self.hand_in(student, {"mean": source})
         for student, content in OTHER_FILES.items():
             self.hand_in(student, {}).write_bytes(content)
-        other = answered(notebook(TINY / "tiny.ipynb"), {"name": 'NAME = "Somebody"'})
+        other = answered(load_notebook(TINY / "tiny.ipynb"), {"name": 'NAME = "Somebody"'})
         other["metadata"]["kernelspec"] = {"name": "ir", "language": "R"}
         other["cells"] = [
             one for one in other["cells"] if one["id"] not in ("test-mean", "about-own")
@@ -166,7 +167,9 @@ class Course:
 
     def hand_in(self, student, answers):
         answers = {"name": f"NAME = {student!r}", "words": "<script>own()</script>"} | answers
-        return hand_in(self.submissions, student, answered(notebook(TINY / "tiny.ipynb"), answers))
+        return hand_in(
+            self.submissions, student, answered(load_notebook(TINY / "tiny.ipynb"), answers)
+        )
 
     def files(self):
         folders = (self.submissions, self.root / "private", TINY)

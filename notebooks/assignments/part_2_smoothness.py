@@ -243,71 +243,25 @@ def sure_step(student, report, rng, own):
     g = 10 ** rng.uniform(-1.5, 1.5, size=9)
     L_0, L_1 = rng.uniform(0.5, 5, size=2)
 
-    def steps(g, *constants):
-        return numbers(
-            student.sure_step(g, *constants),
-            np.shape(g),
-            "your array",
-        )
+    def compare(g, *constants, what="your array"):
+        found = student.sure_step(g, *constants)
+        steps = numbers(found, np.shape(g), "your array")
+        expect(steps, sure(g, *constants), what, rtol=2e-7)
 
     with report("slopes of ordinary size", 5):
-        expect(
-            steps(g, L_0, L_1),
-            sure(g, L_0, L_1),
-            "your array",
-            rtol=2e-7,
-        )
+        compare(g, L_0, L_1)
     with report("L_1 = 0", 2):
-        expect(
-            steps(g, L_0, 0.0),
-            sure(g, L_0, 0.0),
-            "your array",
-            rtol=2e-7,
-        )
+        compare(g, L_0, 0.0)
     with report("L_0 = 0", 2):
-        expect(
-            steps(g, 0.0, L_1),
-            sure(g, 0.0, L_1),
-            "your array",
-            rtol=2e-7,
-        )
+        compare(g, 0.0, L_1)
     with report("very small slopes, where rounding counts", 2):
-        tiny = 10 ** rng.uniform(-9, -6, size=5)
-        expect(
-            steps(tiny, L_0, L_1),
-            sure(tiny, L_0, L_1),
-            "your array",
-            rtol=2e-7,
-        )
+        compare(10 ** rng.uniform(-9, -6, size=5), L_0, L_1)
     with report("very large slopes", 1):
-        huge = 10 ** rng.uniform(6, 9, size=5)
-        expect(
-            steps(huge, L_0, L_1),
-            sure(huge, L_0, L_1),
-            "your array",
-            rtol=2e-7,
-        )
+        compare(10 ** rng.uniform(6, 9, size=5), L_0, L_1)
     with report("a number, an array of another shape, integers", 2):
-        expect(
-            steps(float(g[0]), L_0, L_1),
-            sure(g[0], L_0, L_1),
-            "your step size",
-            rtol=2e-7,
-        )
-        cube = g[:8].reshape(2, 2, 2)
-        expect(
-            steps(cube, L_0, L_1),
-            sure(cube, L_0, L_1),
-            "your array",
-            rtol=2e-7,
-        )
-        whole = np.array([1, 2, 30])
-        expect(
-            steps(whole, L_0, L_1),
-            sure(whole, L_0, L_1),
-            "your array",
-            rtol=2e-7,
-        )
+        compare(float(g[0]), L_0, L_1, what="your step size")
+        compare(g[:8].reshape(2, 2, 2), L_0, L_1)
+        compare(np.array([1, 2, 30]), L_0, L_1)
 
 
 # 5 ----------------------------------------------------------------------------

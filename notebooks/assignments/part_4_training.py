@@ -441,6 +441,13 @@ def _perplexity(P, text):
 
 def bigram(student, report, rng, own):
     """Absolute discounting, and what was chosen on which text."""
+
+    def compare(text, size):
+        discount = float(rng.uniform(0.1, 0.9))
+        found = student.bigram(text, size, discount)
+        right = _bigram(text, size, discount)
+        expect(found, right, "your array of probabilities", rtol=1e-6)
+
     with report("probabilities of texts of other sizes and types", 2):
         for size, words, kind in (
             (3, 40, np.int64),
@@ -451,27 +458,13 @@ def bigram(student, report, rng, own):
                 rng.permutation(size), rng.integers(size, size=words)
             ).astype(kind)
             text = np.append(text, text[:1])  # so every word is followed
-            discount = float(rng.uniform(0.1, 0.9))
-            found = student.bigram(text, size, discount)
-            expect(
-                found,
-                _bigram(text, size, discount),
-                "your array of probabilities",
-                rtol=1e-6,
-            )
+            compare(text, size)
     with report(
         "words that never occur, and one that occurs at the end only", 3
     ):
         for size in (6, 9):
             text = np.append(rng.integers(size - 3, size=25), size - 2)
-            discount = float(rng.uniform(0.1, 0.9))
-            found = student.bigram(text, size, discount)
-            expect(
-                found,
-                _bigram(text, size, discount),
-                "your array of probabilities",
-                rtol=1e-6,
-            )
+            compare(text, size)
     with report("perplexity", 2):
         for size, words in ((4, 9), (6, 700)):
             P, text = (

@@ -3,19 +3,11 @@
 import json
 from pathlib import Path
 
+from coursework import but
+
 SOURCE = Path(__file__).parents[2] / "notebooks" / "assignments" / "part_1_derivatives.ipynb"
 CELLS = json.loads(SOURCE.read_text(encoding="utf-8"))["cells"]
 SOLUTION = {cell["metadata"]["nbgrader"]["grade_id"]: "".join(cell["source"]) for cell in CELLS}
-
-
-def but(task, *changes):
-    """The solution of a task with each ``(old, new)`` of the changes made."""
-    source = SOLUTION[task]
-    for old, new in changes:
-        if old not in source:
-            raise ValueError(f"the solution of {task} does not contain {old!r}")
-        source = source.replace(old, new)
-    return source
 
 
 DIFFERENCE_OF_GRADIENTS = """
@@ -58,24 +50,26 @@ def curvature(a, W, D, x0, u, y):
 
 WRONG = {
     "roll_out": {
-        "transposed weights": but("roll_out", ("np.transpose(W)", "W")),
+        "transposed weights": but(SOLUTION["roll_out"], ("np.transpose(W)", "W")),
         "leak and its complement exchanged": but(
-            "roll_out", ("(1 - a) * x + a * np.tanh", "a * x + (1 - a) * np.tanh")
+            SOLUTION["roll_out"], ("(1 - a) * x + a * np.tanh", "a * x + (1 - a) * np.tanh")
         ),
         "begins with x_0": but(
-            "roll_out",
+            SOLUTION["roll_out"],
             ("        x = (1 - a)", "        states[t] = x\n        x = (1 - a)"),
             ("+ u[t])\n        states[t] = x\n", "+ u[t])\n"),
         ),
-        "leak inside the tanh": but("roll_out", ("a * np.tanh(x @", "np.tanh(a * x @")),
-        "a number as leak only": but("roll_out", ("    u = np", "    a = float(a)\n    u = np")),
+        "leak inside the tanh": but(SOLUTION["roll_out"], ("a * np.tanh(x @", "np.tanh(a * x @")),
+        "a number as leak only": but(
+            SOLUTION["roll_out"], ("    u = np", "    a = float(a)\n    u = np")
+        ),
         "integers stay integers": but(
-            "roll_out",
+            SOLUTION["roll_out"],
             ("np.asarray(u, float)", "np.asarray(u)"),
             ("np.empty(u.shape)", "np.empty_like(u)"),
         ),
         "data of somebody else": but(
-            "roll_out", ("own_leak, own_weights, np.z", "0.5, own_weights, np.z")
+            SOLUTION["roll_out"], ("own_leak, own_weights, np.z", "0.5, own_weights, np.z")
         ),
         "the visible answers": """
 def roll_out(a, W, x0, u):
@@ -86,9 +80,12 @@ own_end = np.zeros((4, 5))
 """,
     },
     "masked_cost": {
-        "mean over all steps": but("masked_cost", ("np.count_nonzero(counts)", "counts.size")),
+        "mean over all steps": but(
+            SOLUTION["masked_cost"], ("np.count_nonzero(counts)", "counts.size")
+        ),
         "mean over entries": but(
-            "masked_cost", ("np.sum(error**2) / np.count_nonzero(counts)", "np.mean(error**2)")
+            SOLUTION["masked_cost"],
+            ("np.sum(error**2) / np.count_nonzero(counts)", "np.mean(error**2)"),
         ),
         "multiplies nan by zero": """
 def masked_cost(x, y, mask):
@@ -102,51 +99,59 @@ def masked_cost(x, y, mask):
     error = np.where(mask[..., None], np.asarray(x, float) - y, 0) ** 2
     return np.mean(error.sum(axis=(0, 2)) / np.maximum(mask.sum(axis=0), 1))
 """,
-        "mask of numbers as an index": but("masked_cost", (".astype(bool)", "")),
-        "nothing counts is nan": but("masked_cost", ("return 0.0", "return np.nan")),
-        "absolute values": but("masked_cost", ("error**2", "np.abs(error)")),
+        "mask of numbers as an index": but(SOLUTION["masked_cost"], (".astype(bool)", "")),
+        "nothing counts is nan": but(SOLUTION["masked_cost"], ("return 0.0", "return np.nan")),
+        "absolute values": but(SOLUTION["masked_cost"], ("error**2", "np.abs(error)")),
         "small integers overflow": but(
-            "masked_cost",
+            SOLUTION["masked_cost"],
             ("np.asarray(x, float)", "np.asarray(x)"),
             ("np.asarray(y, float)", "np.asarray(y)"),
         ),
         "the visible answer": "def masked_cost(x, y, mask):\n    return 18.0",
     },
     "gradient": {
-        "mean over all steps": but("gradient", ("np.sum(mask)", "mask.size")),
-        "no mean": but("gradient", (" / np.sum(mask)", "")),
-        "transposed": but("gradient", ("inner.T @ x[t - 1]", "x[t - 1].T @ inner")),
-        "adjoint without the leak": but("gradient", ("(1 - a) * adjoint + inner @ W", "inner @ W")),
-        "adjoint times W instead of its transpose": but("gradient", ("inner @ W", "inner @ W.T")),
+        "mean over all steps": but(SOLUTION["gradient"], ("np.sum(mask)", "mask.size")),
+        "no mean": but(SOLUTION["gradient"], (" / np.sum(mask)", "")),
+        "transposed": but(SOLUTION["gradient"], ("inner.T @ x[t - 1]", "x[t - 1].T @ inner")),
+        "adjoint without the leak": but(
+            SOLUTION["gradient"], ("(1 - a) * adjoint + inner @ W", "inner @ W")
+        ),
+        "adjoint times W instead of its transpose": but(
+            SOLUTION["gradient"], ("inner @ W", "inner @ W.T")
+        ),
         "state after the step instead of before": but(
-            "gradient", ("inner.T @ x[t - 1]", "inner.T @ x[t]")
+            SOLUTION["gradient"], ("inner.T @ x[t - 1]", "inner.T @ x[t]")
         ),
         "slope from the state, as without leak": but(
-            "gradient", ("np.tanh(x[t - 1] @ W.T + u[t - 1]) ** 2", "x[t] ** 2")
+            SOLUTION["gradient"], ("np.tanh(x[t - 1] @ W.T + u[t - 1]) ** 2", "x[t] ** 2")
         ),
-        "stops one step early": but("gradient", ("range(len(u), 0, -1)", "range(len(u), 1, -1)")),
-        "wrong sign": but("gradient", ("return total", "return -total")),
+        "stops one step early": but(
+            SOLUTION["gradient"], ("range(len(u), 0, -1)", "range(len(u), 1, -1)")
+        ),
+        "wrong sign": but(SOLUTION["gradient"], ("return total", "return -total")),
         "mask on the whole adjoint": but(
-            "gradient",
+            SOLUTION["gradient"],
             ("adjoint = adjoint + weight * (", "adjoint = weight / 2 * (adjoint + 2 * ("),
             ("y[t - 1])\n", "y[t - 1]))\n"),
         ),
-        "no recursion": but("gradient", ("(1 - a) * adjoint + inner @ W", "0 * adjoint")),
+        "no recursion": but(SOLUTION["gradient"], ("(1 - a) * adjoint + inner @ W", "0 * adjoint")),
     },
     "slope": {
-        "no mean": but("slope", (" / len(u)", "")),
+        "no mean": but(SOLUTION["slope"], (" / len(u)", "")),
         "new state in the inner derivative": but(
-            "slope",
+            SOLUTION["slope"],
             ("(D @ x + W", "(D @ ((1 - a) * x + a * squashed) + W"),
         ),
-        "W is held fixed": but("slope", ("D @ x + W @ moving", "W @ moving")),
-        "the state is held fixed": but("slope", ("D @ x + W @ moving", "D @ x")),
+        "W is held fixed": but(SOLUTION["slope"], ("D @ x + W @ moving", "W @ moving")),
+        "the state is held fixed": but(SOLUTION["slope"], ("D @ x + W @ moving", "D @ x")),
         "slope as without leak": but(
-            "slope",
+            SOLUTION["slope"],
             ("(1 - squashed**2) * (D @ x", "(1 - ((1 - a) * x + a * squashed)**2) * (D @ x"),
         ),
-        "no leak in the derivative": but("slope", ("(1 - a) * moving + a * inner", "a * inner")),
-        "the start moves": but("slope", ("np.zeros(x.shape), 0.0", "D @ x, 0.0")),
+        "no leak in the derivative": but(
+            SOLUTION["slope"], ("(1 - a) * moving + a * inner", "a * inner")
+        ),
+        "the start moves": but(SOLUTION["slope"], ("np.zeros(x.shape), 0.0", "D @ x, 0.0")),
         "central difference": """
 def slope(a, W, D, x0, u, y):
     def cost(V):
@@ -159,7 +164,7 @@ def slope(a, W, D, x0, u, y):
     return (cost(W + h * D) - cost(W - h * D)) / (2 * h)
 """,
         "direction of length one": but(
-            "slope",
+            SOLUTION["slope"],
             (
                 "    x = np.asarray",
                 "    D = D / max(np.linalg.norm(D), 1e-300)\n    x = np.asarray",
@@ -168,27 +173,31 @@ def slope(a, W, D, x0, u, y):
     },
     "differences": {
         "wrong sign": but(
-            "differences", ("8 * (right - left) - (far", "8 * (left - right) + (far")
+            SOLUTION["differences"], ("8 * (right - left) - (far", "8 * (left - right) + (far")
         ),
-        "six instead of twelve": but("differences", ("12 * h", "6 * h")),
+        "six instead of twelve": but(SOLUTION["differences"], ("12 * h", "6 * h")),
         "ordinary central difference": but(
-            "differences",
+            SOLUTION["differences"],
             (
                 "(8 * (right - left) - (far_right - far_left)) / (12 * h)",
                 "(right - left) / (2 * h)",
             ),
         ),
-        "far values added": but("differences", ("- (far_right", "+ (far_right")),
-        "square sum of the errors": but("differences", ("11.25", "7.126"), ("1.5 *", "0.9501 *")),
-        "one sigma": but("differences", ("11.25", "7.5"), ("1.5 *", "1.0 *")),
-        "both errors set equal": but("differences", ("11.25", "45.0")),
-        "exponent of the central difference": but("differences", ("** 0.2", "** (1 / 3)")),
-        "bound without rounding": but("differences", (" + 1.5 * sigma / h", "")),
+        "far values added": but(SOLUTION["differences"], ("- (far_right", "+ (far_right")),
+        "square sum of the errors": but(
+            SOLUTION["differences"], ("11.25", "7.126"), ("1.5 *", "0.9501 *")
+        ),
+        "one sigma": but(SOLUTION["differences"], ("11.25", "7.5"), ("1.5 *", "1.0 *")),
+        "both errors set equal": but(SOLUTION["differences"], ("11.25", "45.0")),
+        "exponent of the central difference": but(
+            SOLUTION["differences"], ("** 0.2", "** (1 / 3)")
+        ),
+        "bound without rounding": but(SOLUTION["differences"], (" + 1.5 * sigma / h", "")),
         "integers overflow": but(
-            "differences", ("np.asarray(values, float)", "np.asarray(values)")
+            SOLUTION["differences"], ("np.asarray(values, float)", "np.asarray(values)")
         ),
         "scalar arguments only": but(
-            "differences",
+            SOLUTION["differences"],
             (
                 "    M, sigma = np.asarray(M, float), np.asarray(sigma, float)",
                 "    M, sigma = float(M), float(sigma)",
@@ -196,7 +205,7 @@ def slope(a, W, D, x0, u, y):
         ),
     },
     "growth": {
-        "wrong order": but("growth", ("A[t] @ product", "product @ A[t]")),
+        "wrong order": but(SOLUTION["growth"], ("A[t] @ product", "product @ A[t]")),
         "overflows": """
 def log_norms(A):
     product, logs = np.eye(A.shape[1]), []
@@ -208,52 +217,59 @@ def log_norms(A):
 
 """
         + SOLUTION["growth"].split("\n\n\n")[1],
-        "Frobenius norm": but("growth", ("np.linalg.norm(product, 2)", "np.linalg.norm(product)")),
+        "Frobenius norm": but(
+            SOLUTION["growth"], ("np.linalg.norm(product, 2)", "np.linalg.norm(product)")
+        ),
         "sum of the logarithms of the norms": but(
-            "growth", ("product = A[t] @ product", "product = A[t]")
+            SOLUTION["growth"], ("product = A[t] @ product", "product = A[t]")
         ),
         "spectral radius of the products": but(
-            "growth", ("np.linalg.norm(product, 2)", "np.abs(np.linalg.eigvals(product)).max()")
+            SOLUTION["growth"],
+            ("np.linalg.norm(product, 2)", "np.abs(np.linalg.eigvals(product)).max()"),
         ),
-        "decimal logarithm": but("growth", ("np.log(size)", "np.log10(size)")),
+        "decimal logarithm": but(SOLUTION["growth"], ("np.log(size)", "np.log10(size)")),
         "index instead of time": but(
-            "growth", ("int(np.argmax(own_logs)) + 1", "int(np.argmax(own_logs))")
+            SOLUTION["growth"], ("int(np.argmax(own_logs)) + 1", "int(np.argmax(own_logs))")
         ),
         "first time below one": but(
-            "growth",
+            SOLUTION["growth"],
             (
                 "int(np.max(np.flatnonzero(own_logs >= 0) + 1, initial=0))",
                 "int(np.argmax(own_logs < 0)) + 1",
             ),
         ),
         "radius to the power t": but(
-            "growth",
+            SOLUTION["growth"],
             ("np.exp(own_logs.max())", "own_radius"),
             ("int(np.argmax(own_logs)) + 1", "1"),
         ),
         "norm instead of radius": but(
-            "growth",
+            SOLUTION["growth"],
             ("np.abs(np.linalg.eigvals(own_matrix)).max()", "np.linalg.norm(own_matrix, 2)"),
         ),
     },
     "curvature": {
-        "no mean": but("curvature", (" / len(u)", "")),
-        "conjugates": but("curvature", ("point.T @ inner", "point.conj().T @ inner")),
-        "adjoint with real weights": but("curvature", ("point.T @ inner", "W.T @ inner")),
+        "no mean": but(SOLUTION["curvature"], (" / len(u)", "")),
+        "conjugates": but(SOLUTION["curvature"], ("point.T @ inner", "point.conj().T @ inner")),
+        "adjoint with real weights": but(SOLUTION["curvature"], ("point.T @ inner", "W.T @ inner")),
         "real states": but(
-            "curvature", ("np.tanh(point @ x[-1] + u_t)", "np.tanh(W @ x[-1] + u_t)")
+            SOLUTION["curvature"], ("np.tanh(point @ x[-1] + u_t)", "np.tanh(W @ x[-1] + u_t)")
         ),
-        "length of the direction lost": but("curvature", (" * size / len(u)", " / len(u)")),
-        "transposed": but("curvature", ("return total.imag", "return total.T.imag")),
+        "length of the direction lost": but(
+            SOLUTION["curvature"], (" * size / len(u)", " / len(u)")
+        ),
+        "transposed": but(SOLUTION["curvature"], ("return total.imag", "return total.T.imag")),
         "squares of absolute values": but(
-            "curvature", ("1 - squashed**2", "1 - np.abs(squashed) ** 2")
+            SOLUTION["curvature"], ("1 - squashed**2", "1 - np.abs(squashed) ** 2")
         ),
-        "nan for no direction": but("curvature", ("return np.zeros(W.shape)\n", "pass\n")),
-        "step that is too long": but("curvature", ("1e-100", "1e-2")),
+        "nan for no direction": but(
+            SOLUTION["curvature"], ("return np.zeros(W.shape)\n", "pass\n")
+        ),
+        "step that is too long": SOLUTION["curvature"].replace("1e-100", "1e-2"),
         "adjoint without the leak": but(
-            "curvature", ("(1 - a) * adjoint + point.T @ inner", "point.T @ inner")
+            SOLUTION["curvature"], ("(1 - a) * adjoint + point.T @ inner", "point.T @ inner")
         ),
-        "real part": but("curvature", ("total.imag / 1e-100 * size", "total.real")),
+        "real part": but(SOLUTION["curvature"], ("total.imag / 1e-100 * size", "total.real")),
         "difference of gradients": DIFFERENCE_OF_GRADIENTS,
         "loop over entries, too slow and not exact": DIFFERENCES_OF_COSTS,
     },

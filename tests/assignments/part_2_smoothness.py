@@ -1,13 +1,6 @@
 """Planted answers of coursework II: wrong ones, and right ones that are written differently."""
 
-
-def changed(source, *pairs):
-    """The source with parts of it replaced, each of which must be there."""
-    for old, new in pairs:
-        assert old in source, old
-        source = source.replace(old, new)
-    return source
-
+from coursework import but
 
 DERIVATIVES = """
 def derivatives(w, b, x_0, targets):
@@ -87,7 +80,7 @@ FACTORIAL = [1.0]
 for k in range(1, 13):
     FACTORIAL.append(FACTORIAL[-1] * k)
 """
-SURE_STEP = changed(
+SURE_STEP = but(
     SURE_STEP, ("        series = sum(y**k / FACTORIAL[k + 1] for k in range(1, 12))\n", "")
 )
 
@@ -143,26 +136,26 @@ OWN_COUNTS = "\n\nown_counts = [deep_minima(own_cost, depth) for depth in OWN_DE
 
 WRONG = {
     "derivatives": {
-        "the state inside z is taken as fixed": changed(
+        "the state inside z is taken as fixed": but(
             DERIVATIVES, ("x + w * dx, 2 * dx + w * ddx", "x, 0 * x")
         ),
-        "2 dx is missing in the second derivative of w x": changed(
+        "2 dx is missing in the second derivative of w x": but(
             DERIVATIVES, ("2 * dx + w * ddx", "w * ddx")
         ),
-        "dx instead of 2 dx": changed(DERIVATIVES, ("2 * dx + w * ddx", "dx + w * ddx")),
-        "the derivative in the bias": changed(
+        "dx instead of 2 dx": but(DERIVATIVES, ("2 * dx + w * ddx", "dx + w * ddx")),
+        "the derivative in the bias": but(
             DERIVATIVES, ("x + w * dx, 2 * dx + w * ddx", "1 + w * dx, w * ddx")
         ),
-        "the square of dx is missing in the curvature": changed(DERIVATIVES, ("2 * dx**2 + ", "")),
-        "no mean": changed(DERIVATIVES, (" / len(targets)", "")),
-        "the mean over N + 1 states": changed(DERIVATIVES, ("len(targets)", "(len(targets) + 1)")),
-        "integers stay integers": changed(
+        "the square of dx is missing in the curvature": but(DERIVATIVES, ("2 * dx**2 + ", "")),
+        "no mean": but(DERIVATIVES, (" / len(targets)", "")),
+        "the mean over N + 1 states": but(DERIVATIVES, ("len(targets)", "(len(targets) + 1)")),
+        "integers stay integers": but(
             DERIVATIVES,
             ("w = np.asarray(w, dtype=float)", "w = np.asarray(w)"),
             ("x_0 + 0 * w", "np.full_like(w, x_0)"),
         ),
-        "right for five steps at most": changed(DERIVATIVES, ("in targets", "in targets[:5]")),
-        "the sign of the second derivative of tanh": changed(
+        "right for five steps at most": but(DERIVATIVES, ("in targets", "in targets[:5]")),
+        "the sign of the second derivative of tanh": but(
             DERIVATIVES, ("-2 * x * (1", "2 * x * (1")
         ),
         "curvature by differences": DERIVATIVES.replace("def derivatives", "def exact")
@@ -189,34 +182,30 @@ def bound(weights, kappa, error):
 
 own_bound = bound(own_weights, 0.77, 2.0)
 """,
-        "weights with their sign": changed(
-            BOUND, ("np.log(abs(w)) if w != 0", "np.log(w) if w != 0")
-        ),
-        "the largest weight for all": changed(
+        "weights with their sign": but(BOUND, ("np.log(abs(w)) if w != 0", "np.log(w) if w != 0")),
+        "the largest weight for all": but(
             BOUND, ("for w in weights:", "for w in np.full(len(weights), np.abs(weights).max()):")
         ),
-        "only the square of S": changed(BOUND, ("np.logaddexp(np.log(error) + log_E, ", "(")),
-        "the square of S is missing": changed(
+        "only the square of S": but(BOUND, ("np.logaddexp(np.log(error) + log_E, ", "(")),
+        "the square of S is missing": but(
             BOUND, ("np.logaddexp(np.log(error) + log_E, 2 * log_S)", "np.log(error) + log_E")
         ),
-        "E with the S of the step before": changed(
-            BOUND, ("log_k + 2 * log_dz", "log_k + 2 * log_S")
-        ),
-        "E without the square": changed(BOUND, ("log_k + 2 * log_dz", "log_k + log_dz")),
-        "the first weight counts, S_0 = 1": changed(
+        "E with the S of the step before": but(BOUND, ("log_k + 2 * log_dz", "log_k + 2 * log_S")),
+        "E without the square": but(BOUND, ("log_k + 2 * log_dz", "log_k + log_dz")),
+        "the first weight counts, S_0 = 1": but(
             BOUND, ("log_S, log_E = -np.inf, -np.inf", "log_S, log_E = 0.0, -np.inf")
         ),
-        "the mean over all steps": changed(
+        "the mean over all steps": but(
             BOUND,
             ("[slope, curvature])", "[slope, curvature]) - np.log(len(weights))"),
         ),
-        "decimal logarithms": changed(
+        "decimal logarithms": but(
             BOUND, ("[slope, curvature])", "[slope, curvature]) / np.log(10)")
         ),
-        "κ = 0 fails": changed(
+        "κ = 0 fails": but(
             BOUND, ("np.log(kappa) if kappa > 0 else -np.inf", "__import__('math').log(kappa)")
         ),
-        "weights in the wrong order": changed(BOUND, ("in weights:", "in weights[::-1]:")),
+        "weights in the wrong order": but(BOUND, ("in weights:", "in weights[::-1]:")),
     },
     "growth": {
         "a rate alone": """
@@ -227,25 +216,25 @@ def fit_growth(lengths, log_values, t):
 
 own_growing = [bool(fit_growth(own_lengths, y, OWN_T)[0] > 0) for y in own_logs]
 """,
-        "n - 2 degrees of freedom": changed(GROWTH, ("len(N) - 3", "len(N) - 2")),
-        "divided by n": changed(GROWTH, ("(len(N) - 3)", "len(N)")),
-        "variances instead of half-widths": changed(
+        "n - 2 degrees of freedom": but(GROWTH, ("len(N) - 3", "len(N) - 2")),
+        "divided by n": but(GROWTH, ("(len(N) - 3)", "len(N)")),
+        "variances instead of half-widths": but(
             GROWTH, ("np.sqrt(variance * np.diag(inverse))", "variance * np.diag(inverse)")
         ),
-        "1.96 instead of t": changed(GROWTH, ("t * np.sqrt", "1.96 * np.sqrt")),
-        "half-widths without the other coefficients": changed(
+        "1.96 instead of t": but(GROWTH, ("t * np.sqrt", "1.96 * np.sqrt")),
+        "half-widths without the other coefficients": but(
             GROWTH, ("np.diag(inverse)", "1 / np.diag(X.T @ X)")
         ),
-        "decimal logarithm of N": changed(GROWTH, ("np.log(N)", "np.log10(N)")),
-        "exchanged": changed(
+        "decimal logarithm of N": but(GROWTH, ("np.log(N)", "np.log10(N)")),
+        "exchanged": but(
             GROWTH, ("[fit[1], fit[2], half[1], half[2]]", "[fit[2], fit[1], half[2], half[1]]")
         ),
-        "in float32": changed(GROWTH, ("dtype=np.float64", "dtype=np.float32")),
-        "weights by the values": changed(
+        "in float32": GROWTH.replace("dtype=np.float64", "dtype=np.float32"),
+        "weights by the values": but(
             GROWTH,
             ("    inverse =", "    X, y = X * np.exp(y)[:, None], y * np.exp(y)\n    inverse ="),
         ),
-        "all sequences are said to grow": changed(GROWTH, ("own_fit[0] > own_fit[2]", "True")),
+        "all sequences are said to grow": but(GROWTH, ("own_fit[0] > own_fit[2]", "True")),
     },
     "sure_step": {
         "the step of the descent lemma": """
@@ -258,16 +247,16 @@ def sure_step(slopes, L_0, L_1):
     g = np.asarray(slopes, dtype=float)
     return 1 / (2 * (L_0 + L_1 * g))
 """,
-        "the length instead of the step": changed(
+        "the length instead of the step": but(
             SURE_STEP, ("high / L_1 / g", "high / L_1"), ("2 / L_0 + 0 * g", "2 * g / L_0")
         ),
-        "y instead of r": changed(SURE_STEP, ("high / L_1 / g", "high / g")),
-        "a = L_0": changed(SURE_STEP, ("(L_0 + L_1 * g)", "L_0")),
-        "digits are lost for small slopes": changed(
+        "y instead of r": but(SURE_STEP, ("high / L_1 / g", "high / g")),
+        "a = L_0": but(SURE_STEP, ("(L_0 + L_1 * g)", "L_0")),
+        "digits are lost for small slopes": but(
             SURE_STEP, ("y < 0.1, series, (np.expm1(away) - away) / away", "y < 0, 0, NAIVE")
         ).replace("NAIVE", "(np.exp(y) - 1 - y) / y"),
-        "L_1 = 0 divides by zero": changed(SURE_STEP, ("if L_1 == 0", "if L_1 < 0")),
-        "L_0 = 0 is refused": changed(SURE_STEP, ("    q =", "    assert L_0 > 0\n    q =")),
+        "L_1 = 0 divides by zero": but(SURE_STEP, ("if L_1 == 0", "if L_1 < 0")),
+        "L_0 = 0 is refused": but(SURE_STEP, ("    q =", "    assert L_0 > 0\n    q =")),
         "the least of the bound, not its return": """
 def sure_step(slopes, L_0, L_1):
     g = np.asarray(slopes, dtype=float)
@@ -275,10 +264,8 @@ def sure_step(slopes, L_0, L_1):
         return 1 / L_0 + 0 * g
     return np.log1p(L_1 * g / (L_0 + L_1 * g)) / (L_1 * g)
 """,
-        "three digits": changed(SURE_STEP, ("range(100)", "range(10)")),
-        "one slope only": changed(
-            SURE_STEP, ("    g = np", "    slopes = float(slopes)\n    g = np")
-        ),
+        "three digits": but(SURE_STEP, ("range(100)", "range(10)")),
+        "one slope only": but(SURE_STEP, ("    g = np", "    slopes = float(slopes)\n    g = np")),
     },
     "deep_minima": {
         "all minima": """
@@ -294,9 +281,9 @@ def deep_minima(values, depth):
     return int(np.sum(low))
 """
         + OWN_COUNTS,
-        "deeper, not as deep": changed(DEEP_MINIMA, (">= depth", "> depth")),
-        "the last descent counts": changed(DEEP_MINIMA, ("return count", "return count + down")),
-        "the first rise counts": changed(
+        "deeper, not as deep": DEEP_MINIMA.replace(">= depth", "> depth"),
+        "the last descent counts": but(DEEP_MINIMA, ("return count", "return count + down")),
+        "the first rise counts": but(
             DEEP_MINIMA, ("count, down = 0, False", "count, down = 0, True")
         ),
         "flat bottoms are cut off, then neighbours": """
@@ -317,15 +304,15 @@ def deep_minima(values, depth):
     return int(np.sum((v[1:-1] < v[:-2]) & (v[1:-1] < v[2:])))
 """
         + OWN_COUNTS,
-        "integers without a sign wrap around": changed(
+        "integers without a sign wrap around": but(
             DEEP_MINIMA,
             ("[float(v) for v in values]", "np.asarray(values)"),
             ("high - v >= depth", "v - high <= -depth"),
         ),
-        "fails for one point": changed(
+        "fails for one point": but(
             DEEP_MINIMA, ("high = low = values[0]", "high = low = max(values[0], values[1])")
         ),
-        "the wall stays where it was": changed(
+        "the wall stays where it was": but(
             DEEP_MINIMA, ("down, high = count + 1, False, v", "down = count + 1, False")
         ),
         "the numbers of the visible tests": """
@@ -341,9 +328,9 @@ def units(A, c):
     return np.ones(len(A))
 """
         + OWN_UNITS,
-        "the inverse": changed(UNITS, ("best.max() / best", "best / best.min()")),
-        "the transposed matrix": changed(UNITS, ("dtype=float))", "dtype=float)).T")),
-        "signs are kept": changed(UNITS, ("np.abs(np.array(A, dtype=float))", "np.array(A) * 1.0")),
+        "the inverse": but(UNITS, ("best.max() / best", "best / best.min()")),
+        "the transposed matrix": but(UNITS, ("dtype=float))", "dtype=float)).T")),
+        "signs are kept": but(UNITS, ("np.abs(np.array(A, dtype=float))", "np.array(A) * 1.0")),
         "Perron's vector, cut off at c": """
 def units(A, c):
     values, vectors = np.linalg.eig(np.abs(A) + 1e-12)
@@ -370,8 +357,8 @@ def units(A, c):
     return s[np.argmin((s * ((1 / s) @ A.T)).max(axis=1))]
 """
         + OWN_UNITS,
-        "no limit": changed(UNITS, (" and v.max() <= c", "")),
-        "from 1/c to 1": changed(UNITS, ("best.max() / best", "best.min() / best")),
+        "no limit": but(UNITS, (" and v.max() <= c", "")),
+        "from 1/c to 1": but(UNITS, ("best.max() / best", "best.min() / best")),
         "balanced rows and columns, as for the spectral norm": """
 def units(A, c):
     A = np.abs(np.array(A, dtype=float)) + 1e-300
@@ -383,7 +370,7 @@ def units(A, c):
     return np.clip(s / s.min(), 1, c)
 """
         + OWN_UNITS,
-        "stops at three digits": changed(UNITS, ("1e-9 * high", "1e-3 * high")),
+        "stops at three digits": but(UNITS, ("1e-9 * high", "1e-3 * high")),
     },
 }
 

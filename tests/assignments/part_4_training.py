@@ -1,12 +1,6 @@
 """Planted answers to Part IV: each wrong one differs from a right one in the named place."""
 
-
-def but(source, old, new):
-    """A right answer with one place changed."""
-    if source.count(old) != 1:
-        raise ValueError(f"{old!r} occurs {source.count(old)} times")
-    return source.replace(old, new)
-
+from coursework import but
 
 WILSON = """
 def wilson(right, total, z):
@@ -174,10 +168,12 @@ WRONG = {
             "np.stack([share - half, share + half], axis=-1)",
             "np.clip(np.stack([share - half, share + half], axis=-1), 0, 1)",
         ),
-        "z is always 1.96": but(WILSON, "k = np", "z = 1.96; k = np"),
-        "one number only": but(WILSON, "k = np.array(right, dtype=float)", "k = float(right)"),
-        "ends along the first axis": but(WILSON, ", 0, -1)", ", 0, 0)"),
-        "small integers overflow": but(WILSON, "np.array(right, dtype=float)", "np.asarray(right)"),
+        "z is always 1.96": but(WILSON, ("k = np", "z = 1.96; k = np")),
+        "one number only": but(WILSON, ("k = np.array(right, dtype=float)", "k = float(right)")),
+        "ends along the first axis": but(WILSON, (", 0, -1)", ", 0, 0)")),
+        "small integers overflow": but(
+            WILSON, ("np.array(right, dtype=float)", "np.asarray(right)")
+        ),
         "numbers of the visible test": """
 def wilson(right, total, z):
     if z == 1.96:
@@ -187,61 +183,65 @@ def wilson(right, total, z):
     },
     "compare": {
         "chosen on the test results": but(
-            COMPARE, "usable.argmin(axis=1)", "test.mean(axis=2).argmax(axis=1)"
+            COMPARE, ("usable.argmin(axis=1)", "test.mean(axis=2).argmax(axis=1)")
         ),
         "what diverged is chosen": but(
-            COMPARE, "np.where(np.isnan(validation), np.inf, validation)", "validation"
+            COMPARE, ("np.where(np.isnan(validation), np.inf, validation)", "validation")
         ),
         "a tie counts as a win": but(
-            COMPARE, "(np.sign(pooled[:, None] - pooled) + 1) / 2", "pooled[:, None] >= pooled"
+            COMPARE, ("(np.sign(pooled[:, None] - pooled) + 1) / 2", "pooled[:, None] >= pooled")
         ),
         "a tie counts nothing": but(
-            COMPARE, "(np.sign(pooled[:, None] - pooled) + 1) / 2", "pooled[:, None] > pooled"
+            COMPARE, ("(np.sign(pooled[:, None] - pooled) + 1) / 2", "pooled[:, None] > pooled")
         ),
-        "the actual way is left out": but(COMPARE, "way >= pairs", "way > pairs"),
+        "the actual way is left out": but(COMPARE, ("way >= pairs", "way > pairs")),
         "two-sided": but(
             COMPARE,
-            "way >= pairs",
-            "abs(way - R * R / 2) >= abs(pairs - R * R / 2)",
+            ("way >= pairs", "abs(way - R * R / 2) >= abs(pairs - R * R / 2)"),
         ),
-        "five seeds only": but(COMPARE, "/ len(ways)", "/ 252"),
+        "five seeds only": but(COMPARE, ("/ len(ways)", "/ 252")),
         "an order of the networks reversed": but(
             COMPARE,
-            "test[0, settings[0]], test[1, settings[1]]",
-            "test[1, settings[1]], test[0, settings[0]]",
+            (
+                "test[0, settings[0]], test[1, settings[1]]",
+                "test[1, settings[1]], test[0, settings[0]]",
+            ),
         ),
         "own tables: settings from the test": COMPARE
         + "own_settings = own_test.mean(axis=2).argmax(axis=1).tolist()\nown_p = 1 / 252\n",
     },
     "batch": {
-        "distractors begin at zero": but(BATCH, "2 + distractors", "distractors"),
+        "distractors begin at zero": but(BATCH, ("2 + distractors", "distractors")),
         "the last symbol counts most": but(
             BATCH,
-            "2 * targets[b] + symbol",
-            "targets[b] + symbol * 2 ** list(places[b]).index(place)",
+            ("2 * targets[b] + symbol", "targets[b] + symbol * 2 ** list(places[b]).index(place)"),
         ),
         "right for two symbols only": but(
             BATCH,
-            "mask[lengths[b] - 1, b] = 1",
-            "targets[b] = 2 * symbols[b, 0] + symbols[b, -1]; mask[lengths[b] - 1, b] = 1",
+            (
+                "mask[lengths[b] - 1, b] = 1",
+                "targets[b] = 2 * symbols[b, 0] + symbols[b, -1]; mask[lengths[b] - 1, b] = 1",
+            ),
         ),
-        "distractors after the end": but(BATCH, "range(lengths[b])", "range(N)"),
-        "asked one step late": but(BATCH, "mask[lengths[b] - 1, b]", "mask[lengths[b] % N, b]"),
-        "asked at the last step of the array": but(BATCH, "mask[lengths[b] - 1, b]", "mask[-1, b]"),
+        "distractors after the end": but(BATCH, ("range(lengths[b])", "range(N)")),
+        "asked one step late": but(BATCH, ("mask[lengths[b] - 1, b]", "mask[lengths[b] % N, b]")),
+        "asked at the last step of the array": but(
+            BATCH, ("mask[lengths[b] - 1, b]", "mask[-1, b]")
+        ),
         "mean over all places": but(
-            BATCH, "np.sum(loss * mask) / np.sum(mask)", "np.mean(loss * mask)"
+            BATCH, ("np.sum(loss * mask) / np.sum(mask)", "np.mean(loss * mask)")
         ),
         "mean over sequences": but(
-            BATCH, "np.sum(loss * mask) / np.sum(mask)", "np.sum(loss * mask) / mask.shape[1]"
+            BATCH, ("np.sum(loss * mask) / np.sum(mask)", "np.sum(loss * mask) / mask.shape[1]")
         ),
         "the gradient is not divided": but(
-            BATCH, "mask[..., None] / np.sum(mask)", "mask[..., None]"
+            BATCH, ("mask[..., None] / np.sum(mask)", "mask[..., None]")
         ),
         "the gradient has no mask": but(
-            BATCH, "gradient * mask[..., None] / np.sum(mask)", "gradient / np.sum(mask)"
+            BATCH, ("gradient * mask[..., None] / np.sum(mask)", "gradient / np.sum(mask)")
         ),
         "exponentials overflow": but(
-            BATCH, "scores.max(axis=-1, keepdims=True)", "np.zeros((*mask.shape, 1))"
+            BATCH, ("scores.max(axis=-1, keepdims=True)", "np.zeros((*mask.shape, 1))")
         ),
         "numbers of the visible test": """
 def batch(symbols, places, distractors, lengths):
@@ -259,69 +259,73 @@ def masked_cost(scores, targets, mask):
     },
     "update": {
         "no correction for the start": but(
-            but(UPDATE, " / (1 - 0.9**k)", ""), "v[key] / (1 - 0.999**k)", "v[key]"
+            but(UPDATE, (" / (1 - 0.9**k)", "")), ("v[key] / (1 - 0.999**k)", "v[key]")
         ),
-        "the correction is one update late": but(UPDATE, 'state["k"] + 1', 'state["k"] or 1'),
+        "the correction is one update late": but(UPDATE, ('state["k"] + 1', 'state["k"] or 1')),
         "right for the first update only": but(
             UPDATE,
-            'm[key] = state["m"][key] + (1 - 0.9) * (g - state["m"][key])',
-            "m[key] = 0.1 * g",
+            ('m[key] = state["m"][key] + (1 - 0.9) * (g - state["m"][key])', "m[key] = 0.1 * g"),
         ),
-        "goes up": but(UPDATE, "params[key] - rate", "params[key] + rate"),
+        "goes up": but(UPDATE, ("params[key] - rate", "params[key] + rate")),
         "clips array by array": but(
             UPDATE,
-            "g = short * grads[key]",
-            "g = grads[key] * min(1, clip / max(np.linalg.norm(grads[key]), 1e-300))",
+            (
+                "g = short * grads[key]",
+                "g = grads[key] * min(1, clip / max(np.linalg.norm(grads[key]), 1e-300))",
+            ),
         ),
-        "clips entries": but(UPDATE, "short * grads[key]", "np.clip(grads[key], -clip, clip)"),
-        "always scales to the clip": but(UPDATE, "min(1.0, clip / norm)", "clip / norm"),
+        "clips entries": but(UPDATE, ("short * grads[key]", "np.clip(grads[key], -clip, clip)")),
+        "always scales to the clip": but(UPDATE, ("min(1.0, clip / norm)", "clip / norm")),
         "clips after the mean of squares": but(
-            UPDATE, "(g * g - state", "(grads[key] ** 2 - state"
+            UPDATE, ("(g * g - state", "(grads[key] ** 2 - state")
         ),
         "zero divides": but(
-            UPDATE, "short * grads[key]", "grads[key] / np.float64(norm) * min(norm, clip)"
+            UPDATE, ("short * grads[key]", "grads[key] / np.float64(norm) * min(norm, clip)")
         ),
-        "infinite gradients are used": but(UPDATE, "np.isnan(norm) or np.isinf(norm)", "False"),
+        "infinite gradients are used": but(UPDATE, ("np.isnan(norm) or np.isinf(norm)", "False")),
         "the skipped update is counted": but(
             UPDATE,
-            "        return params, state",
-            '        return params, state | {"k": state["k"] + 1}',
+            (
+                "        return params, state",
+                '        return params, state | {"k": state["k"] + 1}',
+            ),
         ),
         "all becomes float64": but(
-            UPDATE, "g = short * grads[key]", "g = short * grads[key].astype(float)"
+            UPDATE, ("g = short * grads[key]", "g = short * grads[key].astype(float)")
         ),
         "ε under the root": but(
             UPDATE,
-            "np.sqrt(v[key] / (1 - 0.999**k)) + 1e-8",
-            "np.sqrt(v[key] / (1 - 0.999**k) + 1e-8)",
+            ("np.sqrt(v[key] / (1 - 0.999**k)) + 1e-8", "np.sqrt(v[key] / (1 - 0.999**k) + 1e-8)"),
         ),
     },
     "bigram": {
-        "divides by all occurrences": but(BIGRAM, "handed) / followed", "handed) / one[h]"),
+        "divides by all occurrences": but(BIGRAM, ("handed) / followed", "handed) / one[h]")),
         "equal chances where nothing follows": but(
-            BIGRAM, "P = np.tile(p, (size, 1))", "P = np.full((size, size), 1 / size)"
+            BIGRAM, ("P = np.tile(p, (size, 1))", "P = np.full((size, size), 1 / size)")
         ),
         "nothing is handed down to words that never occur": but(
-            BIGRAM, "discount * kinds / size", "discount * (one > 0)"
+            BIGRAM, ("discount * kinds / size", "discount * (one > 0)")
         ),
-        "rows and columns exchanged": but(BIGRAM, "two[h, w] += 1", "two[w, h] += 1"),
-        "pairs counted once": but(BIGRAM, "two[h, w] += 1", "two[h, w] = 1"),
+        "rows and columns exchanged": but(BIGRAM, ("two[h, w] += 1", "two[w, h] += 1")),
+        "pairs counted once": but(BIGRAM, ("two[h, w] += 1", "two[h, w] = 1")),
         "right for texts with every word only": but(
-            BIGRAM, "kinds = np.count_nonzero(one)", "kinds = size"
+            BIGRAM, ("kinds = np.count_nonzero(one)", "kinds = size")
         ),
         "perplexity divides by all words": but(
-            BIGRAM, "np.mean(costs)", "np.sum(costs) / len(text)"
+            BIGRAM, ("np.mean(costs)", "np.sum(costs) / len(text)")
         ),
-        "perplexity to the base two": but(BIGRAM, "np.exp(np.mean(costs))", "2 ** np.mean(costs)"),
+        "perplexity to the base two": but(
+            BIGRAM, ("np.exp(np.mean(costs))", "2 ** np.mean(costs)")
+        ),
         "discount chosen on the third text": but(
-            BIGRAM, "perplexity(chances[d], own_valid)", "perplexity(chances[d], own_final)"
+            BIGRAM, ("perplexity(chances[d], own_valid)", "perplexity(chances[d], own_final)")
         ),
         "perplexity of the validation text": but(
-            BIGRAM, "chances[own_discount], own_final", "chances[own_discount], own_valid"
+            BIGRAM, ("chances[own_discount], own_final", "chances[own_discount], own_valid")
         ),
         "a neighbour's numbers": BIGRAM + "own_discount, own_perplexity = 0.5, 5.0\n",
         "counts in the validation text as well": but(
-            BIGRAM, "bigram(own_train, 12, d)", "bigram(np.append(own_train, own_valid), 12, d)"
+            BIGRAM, ("bigram(own_train, 12, d)", "bigram(np.append(own_train, own_valid), 12, d)")
         ),
         "numbers of the visible test": """
 def bigram(text, size, discount):
@@ -336,62 +340,65 @@ own_discount, own_perplexity = 0.5, 5.0
 """,
     },
     "largest_input": {
-        "the bias is missing": but(LARGEST, " - bias[H + j]", ""),
-        "the bias has the wrong sign": but(LARGEST, "- bias[H + j]", "+ bias[H + j]"),
-        "the bias of another gate": but(LARGEST, "bias[H + j]", "bias[j]"),
-        "gates in another order": but(LARGEST, "i, f, g, o = (", "i, f, o, g = ("),
+        "the bias is missing": but(LARGEST, (" - bias[H + j]", "")),
+        "the bias has the wrong sign": but(LARGEST, ("- bias[H + j]", "+ bias[H + j]")),
+        "the bias of another gate": but(LARGEST, ("bias[H + j]", "bias[j]")),
+        "gates in another order": but(LARGEST, ("i, f, g, o = (", "i, f, o, g = (")),
         "worst row and worst input together": but(
             LARGEST,
-            "seen = np.abs(weight_ih[H + j]).sum()",
-            "seen = np.abs(weight_ih[H : 2 * H]).sum(1).max()",
+            (
+                "seen = np.abs(weight_ih[H + j]).sum()",
+                "seen = np.abs(weight_ih[H : 2 * H]).sum(1).max()",
+            ),
         ),
         "columns instead of rows": but(
             LARGEST,
-            "for k in range(4))\n",
-            "for k in range(4))\n    i, f, g, o = i.T, f.T, g.T, o.T\n",
+            ("for k in range(4))\n", "for k in range(4))\n    i, f, g, o = i.T, f.T, g.T, o.T\n"),
         ),
         "spectral norms": but(
-            LARGEST, "loop = f.sum(1).max() / 4", "loop = np.linalg.norm(f, 2) / 4"
+            LARGEST, ("loop = f.sum(1).max() / 4", "loop = np.linalg.norm(f, 2) / 4")
         ),
-        "the last unit": but(LARGEST, "best = min(best, room / seen)", "best = room / seen"),
-        "right for two units only": but(LARGEST, "H = len(bias) // 4", "H = 2"),
+        "the last unit": but(LARGEST, ("best = min(best, room / seen)", "best = room / seen")),
+        "right for two units only": but(LARGEST, ("H = len(bias) // 4", "H = 2")),
         "signs of the input weights": but(
-            LARGEST, "np.abs(weight_ih[H + j]).sum()", "weight_ih[H + j].sum()"
+            LARGEST, ("np.abs(weight_ih[H + j]).sum()", "weight_ih[H + j].sum()")
         ),
         "never negative is not tested": but(
-            but(LARGEST, "room <= 0", "False"), "out >= 1 or r >= 1", "False"
+            but(LARGEST, ("room <= 0", "False")), ("out >= 1 or r >= 1", "False")
         ),
-        "the published bound": but(LARGEST, "r = roots.max()", "r = 0.344"),
-        "one at most": but(LARGEST, "best = np.inf", "best = 1e6"),
+        "the published bound": but(LARGEST, ("r = roots.max()", "r = 0.344")),
+        "one at most": but(LARGEST, ("best = np.inf", "best = 1e6")),
         "numbers of the visible test": """
 def largest_input(weight_hh, weight_ih, bias):
     return 0.0 if weight_hh.max() > 1 else 2.246577400
 """,
     },
     "windows": {
-        "the state starts anew": but(WINDOWS, "x = states[-1]", "x = 0 * x"),
+        "the state starts anew": but(WINDOWS, ("x = states[-1]", "x = 0 * x")),
         "the whole gradient": but(
             WINDOWS,
-            "    for start in range(0, N, length):",
-            "    length = N\n    for start in range(0, N, length):",
+            (
+                "    for start in range(0, N, length):",
+                "    length = N\n    for start in range(0, N, length):",
+            ),
         ),
-        "the mean of a window": but(WINDOWS, "error / N", "error / len(u) * length / N"),
+        "the mean of a window": but(WINDOWS, ("error / N", "error / len(u) * length / N")),
         "divided by the windows": but(
-            WINDOWS, "return V, dW", "dW = dW / (N / length)\n    return V, dW"
+            WINDOWS, ("return V, dW", "dW = dW / (N / length)\n    return V, dW")
         ),
         "the state before a window does not enter dW": but(
-            WINDOWS, "np.outer(d, states[t])", "np.outer(d, states[t] * (t > 0))"
+            WINDOWS, ("np.outer(d, states[t])", "np.outer(d, states[t] * (t > 0))")
         ),
         "the last window is left out": but(
-            WINDOWS, "range(0, N, length)", "range(0, N - length + 1, length)"
+            WINDOWS, ("range(0, N, length)", "range(0, N - length + 1, length)")
         ),
-        "W is not transposed": but(WINDOWS, "back = d @ W", "back = W @ d"),
-        "the slope is missing": but(WINDOWS, " * (1 - states[t + 1] ** 2)", ""),
-        "no derivative through time": but(WINDOWS, "back = d @ W", "back = 0 * d"),
-        "one half is missing": but(WINDOWS, "/ (2 * N)", "/ N"),
+        "W is not transposed": but(WINDOWS, ("back = d @ W", "back = W @ d")),
+        "the slope is missing": but(WINDOWS, (" * (1 - states[t + 1] ** 2)", "")),
+        "no derivative through time": but(WINDOWS, ("back = d @ W", "back = 0 * d")),
+        "one half is missing": but(WINDOWS, ("/ (2 * N)", "/ N")),
         "windows one step too long": but(
-            WINDOWS, "    for start in", "    length = length + 1\n    for start in"
+            WINDOWS, ("    for start in", "    length = length + 1\n    for start in")
         ),
-        "the sign": but(WINDOWS, "return V, dW, dU, db", "return V, -dW, -dU, -db"),
+        "the sign": but(WINDOWS, ("return V, dW, dU, db", "return V, -dW, -dU, -db")),
     },
 }

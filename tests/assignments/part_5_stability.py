@@ -1,5 +1,7 @@
 """Answers to coursework V: wrong ones that must lose points, right ones that must not."""
 
+from coursework import but
+
 SUM = """
 def sum_norm(M, steps):
     w = np.ones(len(M))
@@ -128,22 +130,16 @@ my_decay = min(grid[totals >= 0.9 * totals.max()])
 """
 
 
-def changed(source, old, new):
-    """A source with one thing changed, which has to be there."""
-    assert old in source, old
-    return source.replace(old, new)
-
-
 WRONG = {
     "sum_norm": {
         "rows in place of columns": SUM.replace("w @ M", "M @ w"),
-        "one step too many": changed(SUM, "range(steps)", "range(steps + 1)"),
-        "lower and upper exchanged": changed(
-            SUM, "ratios.min(), ratios.max()", "ratios.max(), ratios.min()"
+        "one step too many": but(SUM, ("range(steps)", "range(steps + 1)")),
+        "lower and upper exchanged": but(
+            SUM, ("ratios.min(), ratios.max()", "ratios.max(), ratios.min()")
         ),
-        "weights that sum to one": changed(SUM, "w.max()", "w.sum()"),
-        "weights are never divided": changed(SUM, "        w = w / w.max()\n", ""),
-        "in the type of M": changed(SUM, "np.ones(len(M))", "np.ones(len(M), M.dtype)").replace(
+        "weights that sum to one": but(SUM, ("w.max()", "w.sum()")),
+        "weights are never divided": but(SUM, ("        w = w / w.max()\n", "")),
+        "in the type of M": but(SUM, ("np.ones(len(M))", "np.ones(len(M), M.dtype)")).replace(
             "w = w / w.max()", "w = (w / w.max()).astype(M.dtype)"
         ),
         "the Perron root whatever the steps": (
@@ -158,76 +154,84 @@ WRONG = {
             "    w = np.array([1, 0.3 / 1.1]) if steps else np.ones(2)\n"
             "    return (w, 0.3, 1.1) if steps < 2 else (w, 0.5, 0.5)\n"
         ),
-        "one ratio for both brackets": changed(SUM, "ratios.min()", "ratios.max()"),
+        "one ratio for both brackets": but(SUM, ("ratios.min()", "ratios.max()")),
     },
     "mgu_rows": {
-        "every gate within zero and one": changed(
-            MGU, "inner = t", "shut, open_ = 0 * q, 0 * q + 1\n    inner = t"
+        "every gate within zero and one": but(
+            MGU, ("inner = t", "shut, open_ = 0 * q, 0 * q + 1\n    inner = t")
         ),
-        "every slope at its largest": changed(
-            MGU, "        return of(z)", "        return of(0 * z)"
+        "every slope at its largest": but(
+            MGU, ("        return of(z)", "        return of(0 * z)")
         ),
-        "the slope at an end of the interval": changed(
-            MGU, "np.where(low > 0, low, np.where(high < 0, high, 0.0))", "high"
+        "the slope at an end of the interval": but(
+            MGU, ("np.where(low > 0, low, np.where(high < 0, high, 0.0))", "high")
         ),
-        "two gates of one unit": changed(
+        "two gates of one unit": but(
             MGU,
-            "np.maximum(1 - shut + shut * inner, 1 - open_ + open_ * inner)",
-            "1 - shut + open_ * inner",
+            (
+                "np.maximum(1 - shut + shut * inner, 1 - open_ + open_ * inner)",
+                "1 - shut + open_ * inner",
+            ),
         ),
-        "only the open gate": changed(
+        "only the open gate": but(
             MGU,
-            "np.maximum(1 - shut + shut * inner, 1 - open_ + open_ * inner)",
-            "1 - open_ + open_ * inner",
+            (
+                "np.maximum(1 - shut + shut * inner, 1 - open_ + open_ * inner)",
+                "1 - open_ + open_ * inner",
+            ),
         ),
-        "only the shut gate": changed(
+        "only the shut gate": but(
             MGU,
-            "np.maximum(1 - shut + shut * inner, 1 - open_ + open_ * inner)",
-            "1 - shut + shut * inner",
+            (
+                "np.maximum(1 - shut + shut * inner, 1 - open_ + open_ * inner)",
+                "1 - shut + shut * inner",
+            ),
         ),
-        "the gate is not differentiated inside": changed(MGU, "(open_ + s * q)", "open_"),
-        "n − h bounded by n": changed(MGU, "(1 + n) * s", "n * s"),
-        "the columns of W": changed(MGU, "np.abs(W_f) @", "np.abs(W_f.T) @"),
-        "no gate in front of n": changed(MGU, "p = np.abs(W_n) @ open_", "p = np.abs(W_n).sum(1)"),
-        "the box without inputs": changed(MGU, "q = np", "lo_f = hi_f = 0 * lo_f\n    q = np"),
+        "the gate is not differentiated inside": but(MGU, ("(open_ + s * q)", "open_")),
+        "n − h bounded by n": but(MGU, ("(1 + n) * s", "n * s")),
+        "the columns of W": but(MGU, ("np.abs(W_f) @", "np.abs(W_f.T) @")),
+        "no gate in front of n": but(MGU, ("p = np.abs(W_n) @ open_", "p = np.abs(W_n).sum(1)")),
+        "the box without inputs": but(MGU, ("q = np", "lo_f = hi_f = 0 * lo_f\n    q = np")),
     },
     "window": {
-        "one too many": changed(WINDOW, "int(good[0])", "int(good[0]) + 1"),
-        "one too few": changed(WINDOW, "int(good[0])", "int(good[0]) - 1"),
-        "no errors": changed(WINDOW, "delta * (1 - rate**k) / (1 - rate)", "0"),
-        "the last error only": changed(WINDOW, "delta * (1 - rate**k) / (1 - rate)", "delta"),
-        "the errors of for ever": changed(WINDOW, "delta * (1 - rate**k)", "delta"),
-        "the sign of the readout": changed(WINDOW, "np.abs(q) * v", "q * v"),
-        "the readout without weights": changed(WINDOW, "np.abs(q) * v", "np.abs(q)"),
-        "divided by the weights": changed(WINDOW, "np.abs(q) * v", "np.abs(q) / v"),
-        "the box is twice as wide": changed(WINDOW, "np.max(b / v)", "2 * np.max(b / v)"),
-        "zero in place of −1": changed(WINDOW, "else -1", "else 0"),
-        "at least one step": changed(WINDOW, "int(good[0])", "max(1, int(good[0]))"),
+        "one too many": but(WINDOW, ("int(good[0])", "int(good[0]) + 1")),
+        "one too few": but(WINDOW, ("int(good[0])", "int(good[0]) - 1")),
+        "no errors": but(WINDOW, ("delta * (1 - rate**k) / (1 - rate)", "0")),
+        "the last error only": but(WINDOW, ("delta * (1 - rate**k) / (1 - rate)", "delta")),
+        "the errors of for ever": but(WINDOW, ("delta * (1 - rate**k)", "delta")),
+        "the sign of the readout": but(WINDOW, ("np.abs(q) * v", "q * v")),
+        "the readout without weights": but(WINDOW, ("np.abs(q) * v", "np.abs(q)")),
+        "divided by the weights": but(WINDOW, ("np.abs(q) * v", "np.abs(q) / v")),
+        "the box is twice as wide": but(WINDOW, ("np.max(b / v)", "2 * np.max(b / v)")),
+        "zero in place of −1": but(WINDOW, ("else -1", "else 0")),
+        "at least one step": but(WINDOW, ("int(good[0])", "max(1, int(good[0]))")),
         "the numbers of the visible test": (
             "def window(rate, v, b, q, delta, eps):\n"
             "    return {0: 0 if eps > 1 else 4, 0.06: -1, 0.03: 5}.get(delta, 20)\n\n\n"
             "my_window = 20\n"
         ),
-        "somebody else's answer": changed(WINDOW, "my_window = ", "my_window = 3 + "),
+        "somebody else's answer": but(WINDOW, ("my_window = ", "my_window = 3 + ")),
     },
     "signed_cayley": {
-        "the sign of S": changed(CAYLEY, "return S - S.T", "return S.T - S"),
-        "S halved": changed(CAYLEY, "return S - S.T", "return (S - S.T) / 2"),
-        "signs of rows": changed(
+        "the sign of S": but(CAYLEY, ("return S - S.T", "return S.T - S")),
+        "S halved": but(CAYLEY, ("return S - S.T", "return (S - S.T) / 2")),
+        "signs of rows": but(
             CAYLEY,
-            "np.linalg.inv(np.eye(n) + S) @ (np.eye(n) - S) @ np.diag(signs)",
-            "np.diag(signs) @ np.linalg.inv(np.eye(n) + S) @ (np.eye(n) - S)",
+            (
+                "np.linalg.inv(np.eye(n) + S) @ (np.eye(n) - S) @ np.diag(signs)",
+                "np.diag(signs) @ np.linalg.inv(np.eye(n) + S) @ (np.eye(n) - S)",
+            ),
         ),
-        "the entry above alone": changed(CAYLEY, "(Z - Z.T)", "Z"),
-        "plus in place of minus": changed(CAYLEY, "(Z - Z.T)", "(Z + Z.T)"),
-        "the wrong sign of the gradient": changed(CAYLEY, "-2 * B", "2 * B"),
-        "the gradient of the book": changed(CAYLEY, "-2 * B", "B"),
-        "the inverse is not transposed": changed(
-            CAYLEY, "np.eye(n) - skew(entries, n)", "np.eye(n) + skew(entries, n)"
+        "the entry above alone": but(CAYLEY, ("(Z - Z.T)", "Z")),
+        "plus in place of minus": but(CAYLEY, ("(Z - Z.T)", "(Z + Z.T)")),
+        "the wrong sign of the gradient": but(CAYLEY, ("-2 * B", "2 * B")),
+        "the gradient of the book": but(CAYLEY, ("-2 * B", "B")),
+        "the inverse is not transposed": but(
+            CAYLEY, ("np.eye(n) - skew(entries, n)", "np.eye(n) + skew(entries, n)")
         ),
-        "no signs in the gradient": changed(CAYLEY, "G @ np.diag(signs) @ B", "G @ B"),
-        "entries column by column": changed(
-            CAYLEY, "S[np.triu_indices(n, 1)] = entries", "S.T[np.tril_indices(n, -1)] = entries"
+        "no signs in the gradient": but(CAYLEY, ("G @ np.diag(signs) @ B", "G @ B")),
+        "entries column by column": but(
+            CAYLEY, ("S[np.triu_indices(n, 1)] = entries", "S.T[np.tril_indices(n, -1)] = entries")
         ),
         "right in the plane only": (
             "def signed_cayley(entries, signs):\n"
@@ -250,7 +254,7 @@ WRONG = {
         ),
     },
     "reflect": {
-        "the order is turned round": changed(REFLECT, "range(len(Y) - 1, -1, -1)", "range(len(Y))"),
+        "the order is turned round": but(REFLECT, ("range(len(Y) - 1, -1, -1)", "range(len(Y))")),
         "vectors taken to have length one": REFLECT.replace(" / np.linalg.norm(Y[i])", ""),
         "divided by the length once": REFLECT.replace(
             "np.linalg.norm(Y[i])", "np.linalg.norm(Y[i]) ** 0.5"
@@ -277,18 +281,16 @@ WRONG = {
         .replace("outer(Z @ y, y)", "outer(Z @ y, y).astype(Z.dtype)"),
     },
     "ring_memory": {
-        "every unit has the variance of one neuron": changed(
-            RING, "q**i / (1 - q**n)", "q**0 / (1 - q)"
+        "every unit has the variance of one neuron": but(
+            RING, ("q**i / (1 - q**n)", "q**0 / (1 - q)")
         ),
-        "the standard deviation for the variance": changed(RING, "s * s / (1 - q)", "s / (1 - q)"),
-        "noise that is not passed on": changed(RING, "s * s / (1 - q)", "s * s"),
-        "noise of the first unit alone": changed(RING, "s * s / (1 - q)", "s * s / (1 - q**n)"),
-        "a in place of its square": changed(RING, "q = a * a", "q = a"),
-        "the sum is cut": changed(RING, "signal.sum()", "sum(shares)"),
-        "lags counted from one": changed(
-            RING, "for k in range(lags)", "for k in range(1, lags + 1)"
-        ),
-        "one round only": changed(RING, "q ** (n * (k // n))", "(k < n)"),
+        "the standard deviation for the variance": but(RING, ("s * s / (1 - q)", "s / (1 - q)")),
+        "noise that is not passed on": but(RING, ("s * s / (1 - q)", "s * s")),
+        "noise of the first unit alone": but(RING, ("s * s / (1 - q)", "s * s / (1 - q**n)")),
+        "a in place of its square": but(RING, ("q = a * a", "q = a")),
+        "the sum is cut": but(RING, ("signal.sum()", "sum(shares)")),
+        "lags counted from one": but(RING, ("for k in range(lags)", "for k in range(1, lags + 1)")),
+        "one round only": but(RING, ("q ** (n * (k // n))", "(k < n)")),
         "the formula of one unit": (
             "def ring_memory(a, s, n, lags):\n"
             "    shares = (1 - a**2) * a ** (2 * np.arange(lags)) / (1 + s**2)\n"
@@ -302,21 +304,21 @@ WRONG = {
             "    return (1 - q) * q**k / (1 + s**2), n / (1 + s**2)\n\n\n"
             "my_decay = 0.01\n"
         ),
-        "where the total is largest": changed(
-            RING, "np.argmax(np.array(totals) >= 0.9 * max(totals))", "np.argmax(totals)"
+        "where the total is largest": but(
+            RING, ("np.argmax(np.array(totals) >= 0.9 * max(totals))", "np.argmax(totals)")
         ),
-        "a series of 200 steps": changed(STEIN, "range(40)", "range(7)"),
+        "a series of 200 steps": but(STEIN, ("range(40)", "range(7)")),
     },
     "gated_scan": {
-        "the order of the two maps": changed(SCAN, "d2 + lam2 * d1", "d1 + lam1 * d2"),
-        "the d of the first is lost on the way": changed(SCAN, "d2 + lam2 * d1", "d2 + d1"),
-        "gates are added": changed(SCAN, "return lam2 * lam1", "return lam2 + lam1"),
-        "its own gate": changed(SCAN, "lam[t + 1] * mu[t + 1]", "lam[t] * mu[t + 1]"),
-        "the state after the step": changed(SCAN, "mu[1:] * z[:-1]", "mu[1:] * z[1:]"),
-        "z_0 is forgotten": changed(SCAN, "d_lam[0] = mu[0] * z0", "d_lam[0] = 0"),
-        "z_0 without its gate": changed(SCAN, "lam[0] * mu[0]\n", "mu[0]\n"),
-        "no adjoint": changed(SCAN, "mu[t] += lam[t + 1] * mu[t + 1]", "pass"),
-        "the wrong sign": changed(SCAN, "mu[t] += lam", "mu[t] -= lam"),
+        "the order of the two maps": but(SCAN, ("d2 + lam2 * d1", "d1 + lam1 * d2")),
+        "the d of the first is lost on the way": but(SCAN, ("d2 + lam2 * d1", "d2 + d1")),
+        "gates are added": but(SCAN, ("return lam2 * lam1", "return lam2 + lam1")),
+        "its own gate": but(SCAN, ("lam[t + 1] * mu[t + 1]", "lam[t] * mu[t + 1]")),
+        "the state after the step": but(SCAN, ("mu[1:] * z[:-1]", "mu[1:] * z[1:]")),
+        "z_0 is forgotten": but(SCAN, ("d_lam[0] = mu[0] * z0", "d_lam[0] = 0")),
+        "z_0 without its gate": but(SCAN, ("lam[0] * mu[0]\n", "mu[0]\n")),
+        "no adjoint": but(SCAN, ("mu[t] += lam[t + 1] * mu[t + 1]", "pass")),
+        "the wrong sign": but(SCAN, ("mu[t] += lam", "mu[t] -= lam")),
         "products of gates, divided": (
             "def combine(lam1, d1, lam2, d2):\n"
             "    return lam2 * lam1, d2 + lam2 * d1\n\n\n"
@@ -326,8 +328,8 @@ WRONG = {
             "    before = np.vstack([z0[np.newaxis], z[:-1]])\n"
             "    return mu * before, mu, lam[0] * mu[0]\n"
         ),
-        "two units only": changed(
-            SCAN, "d_lam[0] = mu[0] * z0", "mu = mu[:, :2]\n    d_lam[0] = mu[0] * z0"
+        "two units only": but(
+            SCAN, ("d_lam[0] = mu[0] * z0", "mu = mu[:, :2]\n    d_lam[0] = mu[0] * z0")
         ),
     },
 }
@@ -378,7 +380,7 @@ RIGHT = {
     "ring_memory": {
         "by rounds": RING,
         "Stein's equation by doubling": STEIN,
-        "a list of shares": changed(RING, "np.array(shares)", "shares"),
+        "a list of shares": but(RING, ("np.array(shares)", "shares")),
     },
     "gated_scan": {"loops": SCAN},
 }
