@@ -141,7 +141,7 @@ def expm_skew_adjoint(S, G):
     References
     ----------
     The general formula for functions of normal matrices: Ju. L. Daleckiĭ, S. G. Kreĭn (1965); see
-    N. J. Higham, Functions of Matrices (2008), section 3.2.
+    N. J. Higham, Functions of Matrices (2008), theorem 3.11.
 
     Examples
     --------
