@@ -2,9 +2,10 @@
 
 import autograd.numpy as anp
 import numpy as np
+from rnnbook.chaotic_lstm import chaotic, scaled
 from strategies import CELLS, draw_params
 
-from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.cells import Elman
 from rnnpedagogy.dynamics import CellMap, Map
 
 
@@ -70,9 +71,7 @@ def network(W, bias=None):
 
 def chaotic_lstm(scale):
     """The network of Laurent and von Brecht, its weights scaled."""
-    W = [[-1, -4], [-3, -2], [-2, 6], [0, -6], [-1, -6], [6, -9], [4, 1], [-9, -7]]
-    params = {"weight_ih": np.zeros((8, 0)), "bias": np.zeros(8)}
-    return CellMap(LSTM(0, 2), params | {"weight_hh": scale * np.array(W, float)})
+    return CellMap(chaotic, scaled(scale))
 
 
 def starts(count, n, *, low=-1.0, high=1.0, seed=0):

@@ -5,10 +5,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from maps import henon_family, logistic_family, network_family, neuron_family, rotation
+from maps import (
+    chaotic_lstm,
+    henon_family,
+    logistic_family,
+    network_family,
+    neuron_family,
+    rotation,
+)
 from strategies import some_examples
 
-from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.cells import Elman
 from rnnpedagogy.dynamics import CellMap, Map, branches, follow_branch, orbit_diagram, switch_branch
 
 # A point has a residual of a few roundings, and where a test function of the Jacobian is zero that
@@ -207,13 +214,7 @@ def test_a_neuron_of_negative_weight_flips_at_minus_one():
 def test_the_chaotic_lstm_loses_its_fixed_point_to_a_closed_curve():
     # The weights of Laurent and von Brecht scaled by s: the origin is stable up to s = 0.784405,
     # where a pair crosses at 118.7 degrees (measured elsewhere, to the digits given).
-    W = [[-1, -4], [-3, -2], [-2, 6], [0, -6], [-1, -6], [6, -9], [4, 1], [-9, -7]]
-
-    def family(s):
-        params = {"weight_ih": np.zeros((8, 0)), "bias": np.zeros(8)}
-        return CellMap(LSTM(0, 2), params | {"weight_hh": s[..., np.newaxis, np.newaxis] * W})
-
-    branch = follow_branch(family, 0.1, np.zeros(4), low=0.1, high=1.0)
+    branch = follow_branch(chaotic_lstm, 0.1, np.zeros(4), low=0.1, high=1.0)
     assert names(branch) == ["Neimark–Sacker"]
     (one,) = branch.bifurcations
     assert abs(one.value - 0.784405) <= 0.5e-6

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from maps import henon, linear, logistic
+from maps import chaotic_lstm, henon, linear, logistic
+from rnnbook.chaotic_lstm import weights
 from strategies import CELLS, draw_params, every_cell, read_only, some_examples
 
-from rnnpedagogy.cells import GRU, LSTM, Elman
+from rnnpedagogy.cells import GRU, Elman
 from rnnpedagogy.dynamics import CellMap, Map, find_cycles, find_fixed_points, is_stable
 
 EPS = np.finfo(float).eps
@@ -518,14 +519,11 @@ def test_many_starts_are_taken_in_pieces(monkeypatch):
 def test_the_chaotic_lstm_at_rest():
     # The network of Laurent and von Brecht without inputs: zero is a fixed point, and the cell
     # state there has the multipliers of ½ W_g/2 and ½: c' = ½ c + ½ tanh(W_g h), h = ½ tanh(c).
-    weight = [[-1, -4], [-3, -2], [-2, 6], [0, -6], [-1, -6], [6, -9], [4, 1], [-9, -7]]
-    params = {"weight_ih": np.zeros((8, 0)), "weight_hh": np.array(weight, float)}
-    system = CellMap(LSTM(0, 2), params | {"bias": np.zeros(8)})
-    found = find_fixed_points(system, np.random.default_rng(0).normal(size=(30, 4)))
+    found = find_fixed_points(chaotic_lstm(1.0), np.random.default_rng(0).normal(size=(30, 4)))
     zero = np.abs(found.points).max(axis=-1).argmin()
     np.testing.assert_allclose(found.points[zero], 0, atol=1e-12)
     # h_t = ½ c_t to first order, so c_{t+1} = (½ + ¼ W_g) c_t, and two multipliers are zero.
-    expected = np.linalg.eigvals(0.5 * np.eye(2) + 0.25 * params["weight_hh"][4:6])
+    expected = np.linalg.eigvals(0.5 * np.eye(2) + 0.25 * weights[4:6])
     expected = expected[np.argsort(-np.abs(expected))]
     np.testing.assert_allclose(found.stability[zero].eigenvalues[:2], expected, rtol=1e-10)
     np.testing.assert_allclose(found.stability[zero].eigenvalues[2:], 0, atol=1e-7)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rnnbook.chaotic_lstm import weights
 from strategies import (
     assert_equal_to_rounding,
     draw_params,
@@ -424,8 +425,7 @@ def test_a_count_that_runs_out_of_points_is_a_lower_bound():
 @every_dtype
 def test_a_cost_on_a_line_is_counted_with_its_slopes(dtype):
     # The published chaotic LSTM, scaled by s, matches its own trajectory of 20 steps at s = 1.
-    W = [[-1, -4], [-3, -2], [-2, 6], [0, -6], [-1, -6], [6, -9], [4, 1], [-9, -7]]
-    W = np.array(W, dtype)
+    W = weights.astype(dtype)
     cell, state, none = LSTM(0, 2), np.full(4, 0.5, dtype), np.zeros((20, 0), dtype)
     params = {"weight_ih": np.zeros((8, 0), dtype), "bias": np.zeros(8, dtype)}
     targets = cell.hidden(rollout(cell, params | {"weight_hh": W}, state, none))

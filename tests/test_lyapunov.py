@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from maps import cat, driven_network, henon, linear, logistic
+from maps import cat, chaotic_lstm, driven_network, henon, linear, logistic
 from strategies import draw_params, every_cell, every_dtype
 
-from rnnpedagogy.cells import LSTM, Elman
+from rnnpedagogy.cells import Elman
 from rnnpedagogy.dynamics import CellMap, Map, lyapunov_spectrum
 from rnnpedagogy.jacobians import state_jacobians
 
@@ -70,11 +70,7 @@ def test_the_logistic_map_has_the_exponent_log_2():
 
 
 def test_the_published_chaotic_lstm_is_chaotic():
-    # T. Laurent, J. von Brecht, A recurrent neural network without chaos, ICLR 2017.
-    W = [[-1, -4], [-3, -2], [-2, 6], [0, -6], [-1, -6], [6, -9], [4, 1], [-9, -7]]
-    params = {"weight_ih": np.zeros((8, 0)), "weight_hh": np.array(W, float), "bias": np.zeros(8)}
-    system = CellMap(LSTM(0, 2), params)
-    found = lyapunov_spectrum(system, np.full(4, 0.5), steps=5000, transient=500)
+    found = lyapunov_spectrum(chaotic_lstm(1.0), np.full(4, 0.5), steps=5000, transient=500)
     assert found.exponents[0] > 5 * found.standard_error[0]
     assert 1 < found.kaplan_yorke_dimension < 2
 
