@@ -79,7 +79,8 @@ def train(config, checkpoint=None):
         project=partial(_hold, config.get("largest_bias", np.inf)),
         **settings,
     )
-    return summarise(run) | (kept(run.params) if config["seed"] == 0 else {}), run.params
+    keep = config["seed"] == 0 or config.get("keep_params", False)
+    return summarise(run) | (kept(run.params) if keep else {}), run.params
 
 
 def score(config, arrays, params):

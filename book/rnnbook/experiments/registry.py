@@ -117,8 +117,11 @@ def _delays(kind, delay, updates=1000):
     return tasks
 
 
-def _bridges(tuning, tuned_at, networks, updates=1000):
-    """Five seeds of the networks of each delay; in "held" ones modReLU is non-expansive."""
+def _bridges(tuning, tuned_at, networks, updates=1000, kept=()):
+    """Five seeds of the networks of each delay; in "held" ones modReLU is non-expansive.
+
+    Of tasks whose name begins with one of ``kept`` the parameters of all seeds are stored.
+    """
     tasks = {}
     for delay, names in networks.items():
         changes, at = {"delay": delay, "updates": updates}, {"delay": [tuned_at]}
@@ -126,6 +129,9 @@ def _bridges(tuning, tuned_at, networks, updates=1000):
         if "held" in names:
             changes |= {"largest_bias": 0.0}
             tasks |= _tuned(tuning, f"-held-{delay}", changes, network=["oRNN"], **at)
+    for task in tasks:
+        if task.startswith(tuple(kept)):
+            tasks[task]["keep_params"] = True
     return tasks
 
 
@@ -263,12 +269,18 @@ EXPERIMENTS = {
             "copying",
             "ten symbols copied after a delay, by four networks",
             _bridges(COPYING, 20, {20: ALL, 50: HELD, 100: HELD})
-            | _bridges(COPYING, 200, {200: HELD, 500: HELD}),
+            | _bridges(COPYING, 200, {200: HELD, 500: HELD}, kept=["oRNN-long-held-500"]),
         ),
         _experiment(
             "adding",
             "two marked numbers added, by four networks",
-            _bridges(ADDING, 50, {50: ALL, 100: ALL[1:], 200: ALL[1:4], 400: ALL[1:3]}, 2000),
+            _bridges(
+                ADDING,
+                50,
+                {50: ALL, 100: ALL[1:], 200: ALL[1:4], 400: ALL[1:3]},
+                updates=2000,
+                kept=["LSTM-400", "GRU-400", "oRNN-200"],
+            ),
         ),
         _experiment("memory", "memory and curvature of random and of trained networks", _memory()),
         _experiment(
