@@ -1,5 +1,6 @@
 # make book    build the book into _build/html        make serve      … and read it in a browser
 # make test    unit tests, notebooks, style           make test-pages the built pages in a browser
+# make setup   what the others need                   make test-slow  the tests that take long
 # make lab     JupyterLab on the notebooks            make bench      speed
 # make pins    compile both lists of versions anew    make clean      remove what was built
 #
@@ -68,7 +69,7 @@ test-pages: book
 	$(BIN)/pytest -m pages --numprocesses auto tests/pages
 
 assignments: setup
-	$(BIN)/python -m rnnbook.grading assignments
+	$(BIN)/python -m rnnbook.grading assignments $(OPTIONS)
 
 check-assignments: setup
 	$(BIN)/pytest -m slow --numprocesses auto --dist loadfile tests/test_assignments.py tests/test_grading_safety.py

@@ -12,7 +12,9 @@ from coursework import TINY, answered, hand_in
 from nbclient import NotebookClient
 from rnnbook.grading import Report, Wrong, check_notebook, expect, own_generator
 from rnnbook.grading.__main__ import main
+from rnnbook.grading.course import outdated
 from rnnbook.grading.exchange import pack, unpack
+from rnnbook.grading.grader import Assignment, grade_submission
 from rnnbook.grading.submission import (
     Unreadable,
     find_submissions,
@@ -371,6 +373,32 @@ def test_a_secret_in_a_repository_or_without_letters_is_refused(tmp_path):
     (tmp_path / "short").write_text("a b c")
     with pytest.raises(SystemExit, match="at least eight"):
         main([*prepared(tmp_path / "b"), str(tmp_path / "short")])
+
+
+# What the grading does where something is not as usual
+
+
+def test_an_assignment_that_changed_after_its_release_is_noticed(tmp_path):
+    made = tmp_path / "source" / "tiny" / "tiny.ipynb"
+    assert not outdated(tmp_path, TINY / "tiny.ipynb")
+    made.parent.mkdir(parents=True)
+    made.write_text(json.dumps(release()))
+    assert not outdated(tmp_path, TINY / "tiny.ipynb")
+    made.write_text(json.dumps(answered(release(), {"own": "another question"})))
+    assert outdated(tmp_path, TINY / "tiny.ipynb")
+
+
+@pytest.mark.slow
+def test_cells_that_no_test_runs_are_run_for_what_they_show(tmp_path):
+    source = answered(release(), {"mean": "print(6 * 7)", "own": "1 / 0"})
+    path = hand_in(tmp_path, "Ada", source)
+    known = Assignment("tiny", tmp_path / "no.py", TINY / "tiny.ipynb", "a secret", unsafe=True)
+    graded = grade_submission(known, "Ada", path)
+    outputs = [one for cell in graded.notebook["cells"] for one in cell.get("outputs", ())]
+    shown = [one.get("text", "") for one in outputs]
+    assert "42\n" in shown
+    assert any("ZeroDivisionError" in text for text in shown)
+    assert graded.reports == {}
 
 
 # A student's own check

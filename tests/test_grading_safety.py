@@ -157,7 +157,8 @@ class Course:
         linked.symlink_to(TINY / "tiny.ipynb")
         self.before = self.files()
         main(self.command())
-        with open(root / "course" / "grades.csv", newline="", encoding="utf-8") as file:
+        table = root / "course" / "grades" / "tiny.csv"
+        with open(table, newline="", encoding="utf-8") as file:
             self.rows = {row["student"]: row for row in csv.DictReader(file)}
 
     def command(self, *more):
@@ -255,13 +256,17 @@ def test_manual_points_come_from_a_table(course):
     command = course.command("--manual", str(table))
     command[2] = str(course.root / "few")
     main(command)
-    with open(course.root / "course" / "grades.csv", newline="", encoding="utf-8") as file:
+    grades = course.root / "course" / "grades" / "tiny.csv"
+    with open(grades, newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["words"], row["total"], row["total (of)"]) == ("3.0", "13.0", "15.0")
     assert "by hand" not in row["remarks"]
     assert "well said" in course.feedback("right")
     table.write_text("student,task,points,comment\nright,words,9,\n")
     with pytest.raises(SystemExit, match=r"line 2: points are from 0 to 5, got 9"):
+        main(command)
+    table.write_text("student;task;points;comment\nright;words;3;\n")
+    with pytest.raises(SystemExit, match="no column 'task'"):
         main(command)
 
 

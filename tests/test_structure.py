@@ -34,7 +34,7 @@ LARGEST_FUNCTION = 45  # lines of code
 CHECKS = 250  # lines for checks of arguments, locks and checksums, beside all others
 TOOLS_CHECKS = 20  # the same in the tools: sweeps whose files, folders or workers are lost
 LANGUAGE = 200  # lines of `rnnbook.language`, which was planned as a part of the library
-GRADING = 980  # lines of `rnnbook.grading`, which releases, runs and grades coursework
+GRADING = 1000  # lines of `rnnbook.grading`, which releases, runs and grades coursework
 NETWORKS = 55  # lines of networks that several pages look at; there they were 180
 # What the pages of Part V add to the library, and to the tools.
 PART_V = {"certificates": 170, "orthogonal": 125, "memory": 70, "what came after": 200}

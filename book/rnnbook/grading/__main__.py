@@ -89,7 +89,9 @@ def _grade(options):
         courses.add_manual_points(course, name, options.manual)
     for row in courses.export(course, name, graded):
         print(f"{row['student']}: {row['total']:g} of {row['total (of)']:g}. {row['remarks']}")
-    print(f"{course / 'grades.csv'}, {course / 'feedback'}")
+    print(f"{courses.grades_path(course, name)}, {course / 'feedback'}")
+    if courses.outdated(course, source):
+        print(f"{source} is not what the student version was made from: grades may be too low")
 
 
 def main(given=None):

@@ -46,6 +46,11 @@ def release_path(course, name):
     return course / "release" / name / f"{name}.ipynb"
 
 
+def grades_path(course, name):
+    """Where the grades of an assignment are."""
+    return course / "grades" / f"{name}.csv"
+
+
 def release(course, source):
     """Make the student version of an assignment, as .ipynb and as .zip."""
     name = source.stem
@@ -61,6 +66,12 @@ def release(course, source):
     with zipfile.ZipFile(path.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(path, path.name)
     return path
+
+
+def outdated(course, source):
+    """Whether an assignment has changed since its student version was made."""
+    made = course / "source" / source.stem / source.name
+    return made.exists() and load_notebook(made)["cells"] != load_notebook(source)["cells"]
 
 
 def _write(path, notebook):
@@ -119,7 +130,9 @@ def add_manual_points(course, name, table):
                 points = float(row["points"])
                 if not 0 <= points <= grade.max_score:
                     raise ValueError(f"points are from 0 to {grade.max_score:g}, got {points:g}")
-            except (KeyError, ValueError, LookupError) as error:
+            except KeyError as error:
+                raise ValueError(f"{table} has no column {error}, separated by commas") from None
+            except (ValueError, LookupError) as error:
                 raise ValueError(f"{table}, line {number}: {error}") from None
             grade.manual_score, grade.needs_manual_grade = points, False
             comment.manual_comment = row.get("comment") or None
@@ -127,7 +140,7 @@ def add_manual_points(course, name, table):
 
 
 def export(course, name, graded):
-    """Write the feedback pages and grades.csv, and return the rows of that."""
+    """Write the feedback pages and the table of grades, and return the rows of that."""
     nbgrader, rows = _nbgrader(course), []
     _done(nbgrader.generate_feedback(name))
     with nbgrader.gradebook as book:
@@ -143,7 +156,9 @@ def export(course, name, graded):
             submission = book.find_submission_notebook(name, name, one.student)
             total = {"total": submission.score, "total (of)": submission.max_score}
             rows.append({"student": one.student, **row, **total, "remarks": "; ".join(remarks)})
-    with open(course / "grades.csv", "w", newline="", encoding="utf-8") as file:
+    path = grades_path(course, name)
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows({key: _harmless(value) for key, value in row.items()} for row in rows)

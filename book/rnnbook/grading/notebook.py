@@ -77,6 +77,7 @@ def _failing(whole, path):
         notebook,
         timeout=LIMIT,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # what a kernel warns of is not the student's
         allow_errors=True,
         resources={"metadata": {"path": str(path.resolve().parent)}},
     )
