@@ -315,6 +315,11 @@ BAD = {
     ),
     "float": (step_of(lambda z, x: z * float(anp.ravel(z)[0])), ValueError, "one by one"),
     "asarray": (step_of(lambda z, x: np.asarray(z, float)), TypeError, "cannot be differentiated"),
+    "joined by plain numpy": (
+        step_of(lambda z, x: np.concatenate([z[..., :1], z[..., 1:]], axis=-1)),
+        TypeError,
+        "cannot be differentiated; .* an array of objects",
+    ),
     "assignment": (step_of(assign), TypeError, "cannot be differentiated"),
     "in place": (step_of(change_state), ValueError, "must not change its arguments"),
     "detached": (
