@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial, wraps
 from numbers import Integral
+from reprlib import repr as brief  # a long value is cut
 
 import numpy as np
 from autograd.extend import Box
@@ -21,7 +22,7 @@ def having(methods, what):
     def check(name, value):
         names = methods.split()
         if isinstance(value, type) or not all(hasattr(value, one) for one in names):
-            raise TypeError(f"{name} must be {what}, got {value!r}")
+            raise TypeError(f"{name} must be {what}, got {brief(value)}")
         return value
 
     return check
@@ -92,7 +93,7 @@ def pair_of(check):
 def parameters(name, value):
     """Return ``value``, or raise if it is not a dictionary; the cell checks what is in it."""
     if not isinstance(getval(value), Mapping):
-        raise TypeError(f"{name} must be a dictionary of arrays, got {value!r}")
+        raise TypeError(f"{name} must be a dictionary of arrays, got {brief(value)}")
     return value
 
 

@@ -26,6 +26,7 @@ from rnnpedagogy.contraction import best_max_norm, best_two_norm
 from rnnpedagogy.costs import Cost
 from rnnpedagogy.dynamics import CellMap, Map, follow_branch
 from rnnpedagogy.growth import growth_rate
+from rnnpedagogy.interchange import from_torch
 from rnnpedagogy.linear_units import scan
 from rnnpedagogy.memory import linear_memory, memory_function, noisy_rollout
 from rnnpedagogy.orthogonal import (
@@ -729,3 +730,11 @@ def test_a_wrong_argument_is_named(function, arguments, name):
     keys = arguments[name] if isinstance(arguments[name], dict) else ()
     assert re.search(rf"\b({'|'.join([name, *keys])})\b", said), said
     assert re.search(r"\b(must|expected|needs?)\b", said), said
+
+
+def test_a_message_does_not_print_whole_arrays():
+    layer = {"weight_hh_l0": np.linspace(0, 1, 400).reshape(20, 20)}
+    for refused in (lambda: from_torch(layer, CELL), lambda: from_torch(CELL, [layer])):
+        with pytest.raises(TypeError, match=r"must be a .*, got .*weight_hh_l0.*\.\.\.") as raised:
+            refused()
+        assert len(str(raised.value)) < 200
