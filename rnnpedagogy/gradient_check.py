@@ -49,6 +49,10 @@ def check_gradient(cost, params, rng, *, gradient=None, safety=10.0):
     products at two points, the noise ``σ`` of the evaluated cost from a table of differences of
     nearby values.
 
+    Both estimates take the cost to be smooth from ``θ − hv`` to ``θ + hv``. With the ReLU, whose
+    kinks they do not see, a right gradient is rejected if one of many pre-activations changes its
+    sign in between: check a single short sequence then.
+
     Parameters
     ----------
     cost : Cost
