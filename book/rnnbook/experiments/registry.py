@@ -279,7 +279,7 @@ EXPERIMENTS = {
                 50,
                 {50: ALL, 100: ALL[1:], 200: ALL[1:4], 400: ALL[1:3]},
                 updates=2000,
-                kept=["LSTM-400", "GRU-400", "oRNN-200"],
+                kept=["LSTM-400", "GRU-400", "oRNN-100", "oRNN-200"],
             ),
         ),
         _experiment("memory", "memory and curvature of random and of trained networks", _memory()),
