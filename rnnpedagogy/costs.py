@@ -126,7 +126,7 @@ class Cost:
 
     @property
     def step_weights(self):
-        """The weight of each step in the cost: ``1/N`` each, or one for the last alone."""
+        """The weight of each step in the cost, ``1/N`` each, or one for the last alone."""
         if self.at == "all":
             return np.full(self.steps, 1 / self.steps)
         return np.append(np.zeros(self.steps - 1), 1.0)

@@ -75,7 +75,7 @@ def lanczos(operator, start, *, max_steps=100, tolerance=1e-8):
 
     References
     ----------
-    G. H. Golub, C. F. Van Loan, Matrix Computations, 4th ed., section 10.1.
+    Golub, G. H., Van Loan, C. F., Matrix Computations, 4th ed., section 10.1.
 
     Examples
     --------

@@ -121,7 +121,7 @@ class MultipleShooting:
 
         References
         ----------
-        J. Nocedal, S. J. Wright, Numerical Optimization, 2nd ed., sections 10.3 and 17.1.
+        Nocedal, J., Wright, S. J., Numerical Optimization, 2nd ed., sections 10.3 and 17.1.
         """
         d, n, K = len(self.directions), self.cost.cell.state_size, self.count
         s = real_array("coordinates", coordinates, shape=("B", d))

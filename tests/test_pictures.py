@@ -219,7 +219,7 @@ def test_a_table_is_text_where_there_is_no_html():
 
 def test_hyphens_of_words_stay_hyphens():
     shown = table([("an end-to-end net-2", "-3 to -1", "1e-3")], ("name", "rate", "size"), "Signs")
-    assert shown.rows == (("an end-to-end net-2", "−3 to −1", "1e-3"),)
+    assert shown.rows == (("an end-to-end net-2", "−3 to −1", "1e−3"),)
 
 
 @pytest.mark.parametrize(

@@ -307,4 +307,4 @@ def table(rows, header, caption):
 
 def _typeset(entry):
     """Write an entry, with a minus before a negative number."""
-    return re.sub(r"(?<!\w)-(?=\d)", "−", str(entry))
+    return re.sub(r"(?:(?<!\w)|(?<=\de))-(?=\d)", "−", str(entry))

@@ -124,7 +124,7 @@ class Elman(AffineCell):
 
     References
     ----------
-    J. L. Elman, Finding structure in time, Cognitive Science 14 (1990).
+    Elman, J. L., Finding structure in time, Cognitive Science 14 (1990).
     """
 
     activations = tuple(ACTIVATIONS)

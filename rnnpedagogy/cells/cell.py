@@ -74,7 +74,7 @@ class Cell:
 
     @property
     def hidden_part(self):
-        """Where ``h`` is in the state: a slice, or indices."""
+        """Where ``h`` is in the state, a slice or indices."""
         at = self.hidden(np.arange(self.state_size))
         consecutive = np.array_equal(at, at[0] + np.arange(len(at)))
         return slice(at[0], at[0] + len(at)) if consecutive else at

@@ -31,7 +31,7 @@ class Adam:
 
     References
     ----------
-    D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, algorithm 1.
+    Kingma, D. P., Ba, J., Adam: a method for stochastic optimization, ICLR 2015, algorithm 1.
     """
 
     betas: tuple = (0.9, 0.999)
