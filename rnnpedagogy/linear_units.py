@@ -159,8 +159,9 @@ def scan(eigenvalues, drive, start):
     r"""All states of :math:`z_t = \lambda z_{t-1} + d_t`, in about :math:`2\sqrt N` steps.
 
     Time is cut into :math:`\sqrt N` chunks. All of them run at once, each as if it started from
-    zero; then, chunk by chunk, what was there before is added, times the powers of λ: the map
-    :math:`z \mapsto \lambda z + d` of a chunk is of the same kind as that of a step.
+    zero. Then what was there before is added, times the powers of λ: to the ends of the chunks one
+    after the other, to all other steps at once. For the map :math:`z \mapsto \lambda z + d` of a
+    chunk is of the same kind as that of a step.
 
     Parameters
     ----------
