@@ -140,16 +140,16 @@ class LinearRecurrentUnit(_Layer):
         states[1:] = scan(weights["eigenvalue"], drive, states[0])
 
     def _backward(self, weights, layout, states, d_hidden):
-        conjugate = _conjugate(weights["eigenvalue"])
+        a, b = _pairs(weights["eigenvalue"])
+        conjugate = np.concatenate([a, -b])
         adjoints = scan(conjugate, d_hidden[::-1], np.zeros_like(states[0]))[::-1]
-        d_state = np.zeros_like(states[0])
-        _add_product(_pairs(d_state), _pairs(conjugate), _pairs(adjoints[0]))
+        p, q = _pairs(adjoints[0])
+        d_state = np.concatenate([a * p + b * q, a * q - b * p])
 
         def own():
-            total = np.zeros_like(adjoints)
-            before = _conjugate(states[:-1], 1)
-            _add_product(_pairs(total, 1), _pairs(before, 1), _pairs(adjoints, 1))
-            return {"eigenvalue": layout.bias_sum(total)}
+            (p, q), (x, y) = _pairs(adjoints, 1), _pairs(states[:-1], 1)
+            products = np.concatenate([x * p + y * q, x * q - y * p], axis=1)
+            return {"eigenvalue": layout.bias_sum(products)}
 
         return adjoints, d_state, own
 
@@ -159,8 +159,9 @@ def scan(eigenvalues, drive, start):
     r"""All states of :math:`z_t = \lambda z_{t-1} + d_t`, in about :math:`2\sqrt N` steps.
 
     Time is cut into :math:`\sqrt N` chunks. All of them run at once, each as if it started from
-    zero; then, chunk by chunk, what was there before is added, times the powers of λ: the map
-    :math:`z \mapsto \lambda z + d` of a chunk is of the same kind as that of a step.
+    zero. Then what was there before is added, times the powers of λ: to the ends of the chunks one
+    after the other, to all other steps at once. For the map :math:`z \mapsto \lambda z + d` of a
+    chunk is of the same kind as that of a step.
 
     Parameters
     ----------
@@ -202,17 +203,18 @@ def scan(eigenvalues, drive, start):
     chunks = -(-steps // length)
     z = np.zeros((chunks * length, *shape), np.result_type(eigenvalues, drive, start))
     z[:steps] = drive
-    powers = np.zeros((length, *eigenvalues.shape), eigenvalues.dtype)
-    pairs, by_step, eigenvalue = _pairs(z, 1), _pairs(powers, 1), _pairs(eigenvalues)
-    _add_product(pairs[:, 0], eigenvalue, _pairs(start))
-    powers[0] = eigenvalues
+    # Axes: step of a chunk, part, chunk, unit, …: what is done at once lies side by side.
+    z = np.ascontiguousarray(np.moveaxis(z.reshape(chunks, length, 2, -1, *shape[1:]), 0, 2))
+    powers = _powers(eigenvalues, length, z.shape[3:])
+    last, room = z[-1], np.empty_like(z[0])
+    _add_product(z[0, :, :1], powers[0], _pairs(start)[:, np.newaxis], room[:, :1])
     for t in range(1, length):
-        _add_product(by_step[:, t], eigenvalue, by_step[:, t - 1])
-        _add_product(pairs[:, t::length], eigenvalue, pairs[:, t - 1 :: length])
-    for begin in range(length, len(z), length):
-        before = pairs[:, begin - 1]
-        _add_product(pairs[:, begin : begin + length], by_step, before[:, np.newaxis])
-    return z[:steps]
+        _add_product(z[t], powers[0], z[t - 1], room)
+    for k in range(1, chunks):
+        _add_product(last[:, k : k + 1], powers[-1], last[:, k - 1 : k], room[:, :1])
+    for t in range(length - 1):
+        _add_product(z[t, :, 1:], powers[t], last[:, :-1], room[:, 1:])
+    return np.moveaxis(z, 2, 0).reshape(-1, *shape)[:steps]
 
 
 def _eigenvalues(params):
@@ -234,14 +236,21 @@ def _pairs(array, axis=0):
     return np.moveaxis(array.reshape(*shape[:axis], 2, -1, *shape[axis + 1 :]), axis, 0)
 
 
-def _conjugate(array, axis=0):
-    array = array.copy()
-    _pairs(array, axis)[1] *= -1
-    return array
+def _powers(eigenvalues, count, shape):
+    """``λ, …, λ^count``, each as ``a`` and ``(−b, b)``, spread over units and columns."""
+    powers = np.empty((count, *_pairs(eigenvalues).shape), eigenvalues.dtype)
+    powers[0] = _pairs(eigenvalues)
+    for k in range((count - 1).bit_length()):
+        known = 2**k
+        (a, b), (p, q) = powers[known - 1], powers[: count - known][:known].swapaxes(0, 1)
+        powers[known : 2 * known] = np.stack([a * p - b * q, b * p + a * q], axis=1)
+    powers = np.ascontiguousarray(np.broadcast_to(powers, (count, 2, *shape)))
+    crossed = np.stack([-powers[:, 1], powers[:, 1]], axis=1)
+    return list(zip(powers[:, 0], crossed[:, :, np.newaxis], strict=True))
 
 
-def _add_product(into, first, second):
-    """Add the product of two complex numbers to a third, all of them pairs."""
-    (a, b), (p, q) = first, second
-    into[0] += a * p - b * q
-    into[1] += b * p + a * q
+def _add_product(into, factor, z, room):
+    """Add ``(a + ib) z``, with ``room`` for what is on the way."""
+    a, crossed = factor
+    into += np.multiply(a, z, out=room)
+    into += np.multiply(crossed, z[::-1], out=room)

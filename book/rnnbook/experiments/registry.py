@@ -89,7 +89,7 @@ def _tuning(name, tasks):
     return Experiment(f"{name}-tuning", f"how to train for {name}", tasks, _tune, lambda *_: {})
 
 
-def _tuned(tuning, label="", changes=None, seeds=SEEDS, **where):
+def _tuned(tuning, label="", changes=None, **where):
     """Five seeds of the configuration that tuning has found, for those of its tasks that fit."""
     tasks, groups = {}, {}
     for task, config in tuning.tasks.items():
@@ -102,7 +102,7 @@ def _tuned(tuning, label="", changes=None, seeds=SEEDS, **where):
         config = tuning.tasks[group[0]]
         best = config | config["grid"][int(np.argmin(np.mean(found, axis=0)))] | (changes or {})
         del best["grid"]
-        tasks |= {f"{name}{label}-{seed}": best | {"seed": seed} for seed in seeds}
+        tasks |= {f"{name}{label}-{seed}": best | {"seed": seed} for seed in SEEDS}
     return tasks
 
 
@@ -286,7 +286,7 @@ EXPERIMENTS = {
         _experiment(
             "long",
             "adding over 2,000 steps, by linear units and two networks, in about the same time",
-            _tuned(LONG, seeds=long.SEEDS),
+            {k: c | {"updates": long.LONGER * c["updates"]} for k, c in _tuned(LONG).items()},
         ),
         _experiment("check", "a few updates of each kind, for verify", _checks()),
     ]
