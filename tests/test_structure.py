@@ -35,10 +35,10 @@ CHECKS = 250  # lines for checks of arguments, locks and checksums, beside all o
 TOOLS_CHECKS = 20  # the same in the tools: sweeps whose files, folders or workers are lost
 LANGUAGE = 200  # lines of `rnnbook.language`, which was planned as a part of the library
 GRADING = 1000  # lines of `rnnbook.grading`, which releases, runs and grades coursework
-NETWORKS = 55  # lines of networks that several pages look at; there they were 180
+NETWORKS = 57  # lines of networks that several pages look at; there they were 180
 # What the pages of Part V add to the library, and to the tools.
-PART_V = {"certificates": 170, "orthogonal": 125, "memory": 70, "what came after": 200}
-PART_V_TOOLS = {"certificates": 91, "orthogonal": 100, "memory": 95, "what came after": 100}
+PART_V = {"certificates": 170, "orthogonal": 125, "memory": 70, "what came after": 205}
+PART_V_TOOLS = {"certificates": 91, "orthogonal": 107, "memory": 95, "what came after": 100}
 LARGEST = {  # lines of code
     LIBRARY: 3700 + CHECKS + sum(PART_V.values()),
     TOOLS: 2500 + TOOLS_CHECKS + LANGUAGE + GRADING + NETWORKS + sum(PART_V_TOOLS.values()),
