@@ -300,9 +300,9 @@ def cost_bounds(step, readout, *, error, lengths):
 
     .. math::
 
-        S_t &= \textstyle\sum_{i<t} L_x^i, \qquad
-        E_t = L_x E_{t-1} + K_{xx} (L_\theta S_{t-1})^2 + 2 K_{x\theta} L_\theta S_{t-1}
-              + K_{\theta\theta}, \quad E_0 = 0, \\
+        S_t &= \textstyle\sum_{i<t} L_x^i, \qquad E_0 = 0, \\
+        E_t &= L_x E_{t-1} + K_{xx} (L_\theta S_{t-1})^2 + 2 K_{x\theta} L_\theta S_{t-1}
+              + K_{\theta\theta}, \\
         P_t &= G_x L_\theta S_t + G_\theta, \qquad
         F_t = G_x E_t + 2 M_{x\theta} L_\theta S_t, \\
         L_V &= \frac2N \sum_{t=1}^N \sup\|\hat y - y\| \, P_t, \qquad

@@ -28,9 +28,9 @@ def jacobian_bounds(cell, params, *, input_bound=1.0, rounds=20):
 
     .. math::
 
-        \bar c = \frac{\bar i \bar g}{1 - \bar f}, \quad \bar h = \bar o \tanh \bar c, \quad
-        C = \bar c f' |W_f| + \bar g i' |W_i| + \bar i g' |W_g|, \quad
-        M = \begin{pmatrix} \tanh(\bar c)\, o' |W_o| + \bar o\, C & \bar o \bar f \\
+        \bar c &= \frac{\bar i \bar g}{1 - \bar f}, \quad \bar h = \bar o \tanh \bar c, \quad
+        C = \bar c f' |W_f| + \bar g i' |W_i| + \bar i g' |W_g|, \\
+        M &= \begin{pmatrix} \tanh(\bar c)\, o' |W_o| + \bar o\, C & \bar o \bar f \\
                             C & \bar f \end{pmatrix} .
 
     For `Elman` with tanh it is ``|f'| |W|``. For a `GRU` the update gate ``z`` weighs the old state
@@ -283,9 +283,8 @@ class ContractingLSTM(LSTM):
 
     .. math::
 
-        \varphi &= \lambda\, \sigma(b_f), \qquad
-        a = \tfrac14 \|W_i\| + \|W_g\| + \tfrac14 \|W_f\|/(1 - \varphi), \qquad
-        r = w\,(\lambda - \varphi), \\
+        \varphi &= \lambda\, \sigma(b_f), \qquad r = w\,(\lambda - \varphi), \\
+        a &= \tfrac14 \|W_i\| + \|W_g\| + \tfrac14 \|W_f\|/(1 - \varphi), \\
         W_{i,f,g} &\mapsto \frac{r}{r + a}\, W_{i,f,g}, \qquad
         W_o \mapsto \frac{(1 - w) \lambda}{(1 - w) \lambda + \frac14 \|W_o\|}\, W_o ,
 
