@@ -8,8 +8,8 @@
 # make check-assignments   the reference and planted answers of every assignment
 # make grade ASSIGNMENT=part_1_derivatives SUBMISSIONS=folder OPTIONS="--manual points.csv"
 #
-# Another interpreter: make test PYTHON=python3.13. The lowest versions that pyproject.toml allows:
-# make test PYTHON=python3.11 LOWEST=1. Each of these has a virtual environment of its own.
+# make test PYTHON=python3.13             another interpreter, in an environment of its own
+# make test PYTHON=python3.11 LOWEST=1    the lowest versions that pyproject.toml allows
 
 PYTHON ?= python3
 LOWEST ?=

@@ -1,9 +1,9 @@
 """Which experiments there are.
 
-A network is tuned on one seed (`long`: three) and then trained on five others. The configuration
-of these is the first one of the lowest validation, in the mean over the seeds of tuning, in the
-stored results of the tuning, as of the package: it is read when this module is imported. Without
-such results there are no tasks.
+A network is tuned on one seed (`long`: on three, and then for twice the updates) and then trained
+on five others. The configuration of these is the first one of the lowest validation, in the mean
+over the seeds of tuning, in the stored results of the tuning, as of the package: it is read when
+this module is imported. Without such results there are no tasks.
 """
 
 from itertools import product
