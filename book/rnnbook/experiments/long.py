@@ -21,8 +21,7 @@ CONFIG = {"kind": "long", "length": 2000, "batch": 10, "hidden": 32, "encoder": 
 CONFIG |= {"dtype": "float32", "skew_rate": 0.1, "warming": 0.1, "last": 0.1}
 # The rate of the lowest mean cost is chosen. If it is the first or the last of a grid, the grid
 # moves on by one towards it, unless no seed with any rate comes below half of guessing. Then five
-# other seeds are trained for `LONGER` times as many updates (chosen after a
-# run with as many).
+# other seeds are trained for `LONGER` times as many updates (chosen after a run with as many).
 RATES = {"LRU": (0.01, 0.02, 0.04, 0.08)}
 RATES |= dict.fromkeys(("oRNN", "LSTM"), (0.001, 0.003, 0.01, 0.03))
 GRIDS = {network: [{"rate": rate} for rate in rates] for network, rates in RATES.items()}
